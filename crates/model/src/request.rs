@@ -1,0 +1,139 @@
+//! A request: what one POST brought, as it waits in the queue and in the journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AppId, DirectNotification, Event, ItemId, Lane, RequestId, UnixMs};
+
+/// First byte of a request's stored form; another number is another layout.
+const FORM_VERSION: u8 = 1;
+
+/// One accepted POST or push request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its id.
+    pub id: RequestId,
+    /// When the door took it.
+    pub accepted_at: UnixMs,
+    /// Where it waits.
+    pub lane: Lane,
+    /// Whose logins, devices and credentials are meant.
+    pub app: AppId,
+    /// What it asks for, in order; an item's place here is its index.
+    pub items: Vec<Item>,
+}
+
+/// One event or notification request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Item {
+    /// Something happened; messages may follow from it.
+    Event(Event),
+    /// A text for one user.
+    Notification(DirectNotification),
+}
+
+/// Why stored bytes are not a request.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeRequestError {
+    /// There is not even a version byte.
+    #[error("the stored request is empty")]
+    Empty,
+    /// Written by a newer Onegin.
+    #[error("the stored request has form version {0}, this program reads version {FORM_VERSION}")]
+    Version(u8),
+    /// Damaged.
+    #[error("failed to decode the stored request")]
+    Form(#[source] postcard::Error),
+}
+
+impl Request {
+    /// The stored form: one version byte, then the fields.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![FORM_VERSION])
+            .expect("plain values always have a stored form")
+    }
+
+    /// Reads what [`Request::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are of another version, or damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DecodeRequestError> {
+        match bytes.split_first() {
+            None => Err(DecodeRequestError::Empty),
+            Some((&FORM_VERSION, fields)) => {
+                postcard::from_bytes(fields).map_err(DecodeRequestError::Form)
+            }
+            Some((&other, _)) => Err(DecodeRequestError::Version(other)),
+        }
+    }
+
+    /// The id of the item at `index`.
+    #[must_use]
+    pub fn item_id(&self, index: usize) -> ItemId {
+        ItemId {
+            request: self.id,
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Bytes this request keeps in memory, near enough to bound a queue by.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let items: usize = self
+            .items
+            .iter()
+            .map(|item| match item {
+                Item::Event(event) => event.bytes(),
+                Item::Notification(notification) => notification.bytes(),
+            })
+            .sum();
+        size_of::<Self>() + items
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{LoginId, PairValue};
+
+    fn request() -> Request {
+        Request {
+            id: RequestId::generate(),
+            accepted_at: UnixMs(1_795_293_388_117),
+            lane: Lane::Urgent,
+            app: AppId::LEGACY,
+            items: vec![
+                Item::Event(Event {
+                    login: LoginId(1338),
+                    event_id: 100,
+                    timestamp: Some(UnixMs(1)),
+                    pairs: vec![("name".into(), PairValue::Text("Ana".into()))],
+                }),
+                Item::Notification(DirectNotification {
+                    login: LoginId(-1),
+                    title: "T".into(),
+                    content: "Hello, world".into(),
+                    screen: "".into(),
+                }),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_request_survives_its_stored_form() {
+        let request = request();
+        assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);
+    }
+
+    #[test]
+    fn foreign_bytes_are_refused_and_never_panic() {
+        let bytes = request().to_bytes();
+        for end in 0..bytes.len() {
+            assert!(Request::from_bytes(&bytes[..end]).is_err(), "cut at {end}");
+        }
+        assert!(matches!(
+            Request::from_bytes(&[9, 9, 9]),
+            Err(DecodeRequestError::Version(9))
+        ));
+    }
+}

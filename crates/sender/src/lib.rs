@@ -1,0 +1,1 @@
+//! To be built: see `docs/ARCHITECTURE.md`.
