@@ -1,1 +1,38 @@
-//! To be built: see `docs/ARCHITECTURE.md`.
+//! The front doors: HTTP comes in, [`model::Request`]s go into the request queue.
+//!
+//! A POST is read within its limits, decoded item by item, and offered to the queue without
+//! waiting; the answer tells the client exactly what became of it. Nothing here knows what an
+//! item causes. The one rule: success is answered only for what has been enqueued, and a client
+//! that is told "full" has had nothing of its batch taken.
+//!
+//! Reading order: [`Server`] accepts, `router` chooses, `body` reads, [`pushkin`] decodes,
+//! [`Intake`] enqueues, `answer` writes.
+#![forbid(unsafe_code)]
+
+mod config;
+
+mod server;
+
+mod router;
+
+mod body;
+
+pub mod pushkin;
+
+mod intake;
+
+mod monitoring;
+
+mod answer;
+
+mod metrics;
+
+mod error;
+
+pub use config::{PathsConfig, ServerConfig};
+pub use error::ServerError;
+pub use intake::{Accepted, Intake, Refused};
+pub use metrics::Metrics;
+pub use monitoring::{Depth, Depths, MetricsText, Readiness};
+pub use router::Doors;
+pub use server::{Drained, Server};

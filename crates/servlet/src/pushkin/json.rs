@@ -1,0 +1,88 @@
+//! JSON bodies: `{"events": [...]}` and `{"notifications": [...]}`.
+//!
+//! One pass over the text. No value an item can have is an error of the parser: what does not
+//! fit is a reason to skip that item. So an error from serde always means "not JSON".
+//! Of equal keys the last one counts; keys that nobody asked for are skipped unread.
+
+mod any;
+
+mod item;
+
+mod pairs;
+
+mod scalar;
+
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
+
+use self::{
+    any::{Any, Expect, Key},
+    item::{EventItem, NotificationItem},
+};
+use super::{BodyError, Decoded, Found, ItemKind};
+
+pub(super) fn decode(kind: ItemKind, body: &[u8]) -> Result<Decoded, BodyError> {
+    // Once for the whole body: faster than text by text, and skipped texts are covered too.
+    let text = str::from_utf8(body).map_err(BodyError::Utf8)?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let decoded = Any(Body(kind))
+        .deserialize(&mut deserializer)
+        .map_err(BodyError::Json)?;
+    deserializer.end().map_err(BodyError::Json)?;
+    decoded
+}
+
+/// The whole body.
+struct Body(ItemKind);
+
+impl<'de> Expect<'de> for Body {
+    type Value = Result<Decoded, BodyError>;
+
+    fn other(self, found: Found) -> Self::Value {
+        Err(BodyError::NotAnObject {
+            key: self.0.key(),
+            found,
+        })
+    }
+
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let key = self.0.key();
+        let mut decoded = Err(BodyError::NoList { key });
+        while let Some(is_list) = object.next_key_seed(Key(|name: &str| name == key))? {
+            if is_list {
+                decoded = object.next_value_seed(Any(List(self.0)))?;
+            } else {
+                object.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(decoded)
+    }
+}
+
+/// The list of items.
+struct List(ItemKind);
+
+impl<'de> Expect<'de> for List {
+    type Value = Result<Decoded, BodyError>;
+
+    fn other(self, found: Found) -> Self::Value {
+        Err(BodyError::NotAList {
+            key: self.0.key(),
+            found,
+        })
+    }
+
+    fn list<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut decoded = Decoded::default();
+        for index in 0.. {
+            let item = match self.0 {
+                ItemKind::Events => list.next_element_seed(Any(EventItem))?,
+                ItemKind::Notifications => list.next_element_seed(Any(NotificationItem))?,
+            };
+            match item {
+                Some(item) => decoded.add(index, item),
+                None => break,
+            }
+        }
+        Ok(Ok(decoded))
+    }
+}
