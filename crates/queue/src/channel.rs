@@ -45,6 +45,8 @@ pub struct Taken<T> {
     pub value: T,
     /// Its room; keep it as long as the value should count.
     pub slot: Slot,
+    /// Room in an earlier queue that the value still fills, see [`Producer::send_holding`].
+    pub held: Option<Slot>,
 }
 
 /// The end that a stage feeds.
@@ -94,6 +96,19 @@ impl<T> Producer<T> {
         self.permit(lane, 1, 0).send(value);
     }
 
+    /// Sends without asking for room, because the value goes on filling `held`, room in an earlier
+    /// queue: that queue's limit is then this one's bound too, and nothing piles up between them.
+    pub fn send_holding(&self, lane: Lane, value: T, held: Slot) {
+        self.gate.enter_regardless(lane, 1);
+        let mut permit = self.permit(lane, 1, 0);
+        let slot = permit.slot.split(1, 0);
+        permit.push(Taken {
+            value,
+            slot,
+            held: Some(held),
+        });
+    }
+
     /// Items inside, taken ones included while their slots are held.
     #[must_use]
     pub fn depth(&self) -> usize {
@@ -141,7 +156,11 @@ impl<T> Permit<T> {
     pub fn send(mut self, value: T) {
         let (items, bytes) = (self.slot.items, self.slot.bytes);
         let slot = self.slot.split(items, bytes);
-        self.push(value, slot);
+        self.push(Taken {
+            value,
+            slot,
+            held: None,
+        });
     }
 
     /// Sends one value into one of the places. Consumers are woken once, when the permit is dropped.
@@ -151,13 +170,17 @@ impl<T> Permit<T> {
     pub fn send_one(&mut self, value: T) {
         assert!(self.slot.items > 0, "the permit has no place left");
         let slot = self.slot.split(1, 0);
-        self.push(value, slot);
+        self.push(Taken {
+            value,
+            slot,
+            held: None,
+        });
     }
 
-    fn push(&mut self, value: T, slot: Slot) {
-        // Fails only when no consumer is left; then nobody will miss the value, and its slot
-        // gives the room back.
-        self.sent |= self.channel.send(Taken { value, slot }).is_ok();
+    fn push(&mut self, taken: Taken<T>) {
+        // Fails only when no consumer is left; then nobody will miss the value, and its slots
+        // give the room back.
+        self.sent |= self.channel.send(taken).is_ok();
     }
 }
 

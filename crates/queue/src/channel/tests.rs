@@ -114,11 +114,27 @@ fn what_was_taken_counts_until_its_slot_is_dropped() {
     assert!(send(&producer, Lane::Urgent, 1, "a"));
     let mut batch = Vec::new();
     assert!(consumer.take(&mut batch, 1));
-    let Taken { value, slot } = batch.pop().unwrap();
+    let Taken { value, slot, .. } = batch.pop().unwrap();
     assert_eq!(value.1, "a");
     assert!(!send(&producer, Lane::Urgent, 1, "b"));
     drop(slot);
     assert!(send(&producer, Lane::Urgent, 1, "b"));
+}
+
+#[test]
+fn a_value_sent_on_fills_the_queue_it_came_from_until_it_is_done() {
+    let (producer, consumer) = queue(1);
+    let (next_producer, next_consumer) = queue(1);
+    assert!(send(&producer, Lane::Urgent, 1, "a"));
+    let mut batch = Vec::new();
+    assert!(consumer.take(&mut batch, 1));
+    for Taken { value, slot, .. } in batch.drain(..) {
+        next_producer.send_holding(Lane::Urgent, value, slot);
+    }
+    assert_eq!((producer.depth(), next_producer.depth()), (1, 1));
+    assert!(next_consumer.take(&mut batch, 1));
+    batch.clear();
+    assert_eq!((producer.depth(), next_producer.depth()), (0, 0));
 }
 
 #[test]
