@@ -1,1 +1,44 @@
-//! To be built: see `docs/ARCHITECTURE.md`.
+//! Logins, devices, messages and cooldowns, in SQLite or PostgreSQL with one behaviour.
+//!
+//! In comes a batch's [`Scope`], out comes a [`Folded`]: everything about its users is read once,
+//! changed in memory by the rules of [`Users`], and written once, so the number of SQL statements
+//! does not grow with the batch. Messages come from the [`Catalogue`], which follows the database.
+//! This is the only crate that names diesel; what is different between the two databases stands
+//! in `fold/sqlite.rs` and `fold/postgres.rs` under the same names.
+#![forbid(unsafe_code)]
+
+mod config;
+
+mod error;
+
+#[macro_use]
+mod connection;
+
+mod migrate;
+
+mod storage;
+
+mod catalogue;
+
+mod users;
+
+mod fold;
+
+mod cooldown;
+
+mod feedback;
+
+mod administration;
+
+mod schema;
+
+pub use administration::{Device, LoginRecord, MessageAttributes};
+pub use catalogue::{Catalogue, Localization, MAX_LOCALIZATIONS, Message};
+pub use config::DatabaseConfig;
+pub use cooldown::Won;
+pub use error::{DatabaseUrlError, StorageError, UpgradeError};
+pub use feedback::FeedbackCounts;
+pub use fold::{Folded, Scope};
+pub use migrate::Upgrade;
+pub use storage::{OpenOptions, Storage};
+pub use users::{Login, MAX_TOKEN_BYTES, Refused, Users};
