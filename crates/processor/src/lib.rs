@@ -1,1 +1,36 @@
-//! To be built: see `docs/ARCHITECTURE.md`.
+//! Requests in, one notification per device out.
+//!
+//! Processor threads take what waits in the request queue and work per batch: everything about
+//! the batch's users is read once, the items are applied in order in memory, everything is
+//! written once ([`storage::Storage::fold`]). The result is as if the items had been handled one
+//! by one in order; the number of SQL statements does not depend on how many there are.
+#![forbid(unsafe_code)]
+
+mod config;
+
+mod template;
+
+mod playbook;
+
+mod handlers;
+
+mod scope;
+
+mod plan;
+
+mod dispatch;
+
+mod last_sent;
+
+mod ended;
+
+mod metrics;
+
+mod processor;
+
+pub use config::{EventConfig, RequestProcessorConfig};
+pub use dispatch::{Outlets, Route};
+pub use ended::{EndReason, Ended, Observer};
+pub use metrics::Metrics;
+pub use processor::{Processor, Stages};
+pub use template::{MissingParameter, Template, TemplateError};
