@@ -89,13 +89,6 @@ impl<T> Producer<T> {
         self.permit(lane, granted, 0)
     }
 
-    /// Sends without asking for room; only for values whose number is already bounded, such as
-    /// reports that carry the slot of the queue they came from.
-    pub fn send_regardless(&self, lane: Lane, value: T) {
-        self.gate.enter_regardless(lane, 1);
-        self.permit(lane, 1, 0).send(value);
-    }
-
     /// Sends without asking for room, because the value goes on filling `held`, room in an earlier
     /// queue: that queue's limit is then this one's bound too, and nothing piles up between them.
     pub fn send_holding(&self, lane: Lane, value: T, held: Slot) {

@@ -1,0 +1,246 @@
+//! One push service's sender: a thread, a runtime on it, a loop in that.
+//!
+//! Everything of a provider happens on one thread: connections, streams, retries. No lock is
+//! waited for and no work hops between cores; providers do not share a thread, so the trouble
+//! of one stays its own.
+
+mod delivery;
+
+mod ledger;
+
+mod run;
+
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use model::{Clock, Feedback, Notification, Report};
+use queue::{Consumer, Producer};
+use tokio::sync::Notify;
+use tracing::error;
+
+use crate::{
+    Metrics, SenderError,
+    metrics::ProviderMetrics,
+    pool::{PingTimes, PoolLimits},
+    provider::Provider,
+    retry::BackOff,
+};
+use run::Run;
+
+/// After [`SenderThread::join_until`] has asked the loop to stop: it waits for nothing then.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How a sender behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSettings {
+    /// Connections at most.
+    pub connections_at_most: NonZeroUsize,
+    /// Notifications that are taken and sent together.
+    pub batch_size: NonZeroUsize,
+    /// How long a batch is gathered; zero sends at once what is there.
+    pub interval: Duration,
+    /// How long one try may take.
+    pub request_timeout: Duration,
+    /// Tries for one notification, the first one included.
+    pub tries: NonZeroU32,
+    /// Between tries.
+    pub back_off: BackOff,
+    /// Between attempts to connect; the first one after a good connection is made at once.
+    pub reconnect: BackOff,
+    /// Between PINGs on a connection with open streams.
+    pub ping_busy: Duration,
+    /// Between PINGs on an idle connection; Apple asks for about one an hour.
+    pub ping_idle: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connections_at_most: NonZeroUsize::new(4).expect("4 is not 0"),
+            batch_size: NonZeroUsize::new(500).expect("500 is not 0"),
+            interval: Duration::ZERO,
+            request_timeout: seconds(20),
+            tries: NonZeroU32::new(3).expect("3 is not 0"),
+            back_off: BackOff {
+                base: seconds(1),
+                cap: seconds(15 * 60),
+            },
+            reconnect: BackOff {
+                base: seconds(1),
+                cap: seconds(60),
+            },
+            ping_busy: seconds(60),
+            ping_idle: seconds(60 * 60),
+        }
+    }
+}
+
+impl PoolSettings {
+    fn limits(&self) -> PoolLimits {
+        PoolLimits {
+            connections_at_most: self.connections_at_most.get(),
+            request_timeout: self.request_timeout,
+            reconnect: self.reconnect,
+            pings: PingTimes {
+                busy: self.ping_busy,
+                idle: self.ping_idle,
+            },
+        }
+    }
+}
+
+/// What every loop of a sender works with; a loop that panicked is followed by another one.
+struct Parts<P> {
+    provider: Arc<P>,
+    queue: Consumer<Notification>,
+    reports: Producer<Report>,
+    feedback: Producer<Feedback>,
+    settings: PoolSettings,
+    clock: Clock,
+    metrics: ProviderMetrics,
+    /// Signalled when the loop is to end at once.
+    stop: Arc<Notify>,
+}
+
+/// Starts the sender of `provider`, which holds one app's credential: `queue` must bring that
+/// app's notifications only.
+///
+/// # Errors
+/// When the operating system has no thread to give.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the ends of three queues and what the root configures: a list of parts to wire"
+)]
+pub fn start<P: Provider>(
+    provider: P,
+    queue: Consumer<Notification>,
+    reports: Producer<Report>,
+    feedback: Producer<Feedback>,
+    settings: PoolSettings,
+    clock: Clock,
+    metrics: &Metrics,
+) -> Result<SenderThread, SenderError> {
+    let name = provider.provider();
+    let stop = Arc::new(Notify::new());
+    let parts = Parts {
+        provider: Arc::new(provider),
+        queue,
+        reports,
+        feedback,
+        settings,
+        clock,
+        metrics: metrics.of(name),
+        stop: Arc::clone(&stop),
+    };
+    let (ending, ended) = mpsc::channel::<()>();
+    let thread = thread::Builder::new()
+        .name(format!("{name}-sender"))
+        .spawn(move || {
+            supervise(&parts);
+            drop(parts);
+            drop(ending);
+        })
+        .map_err(SenderError::Thread)?;
+    Ok(SenderThread {
+        thread,
+        ended,
+        stop,
+    })
+}
+
+/// Runs the loop until it ends by itself; a panic costs what it had in hand.
+fn supervise<P: Provider>(parts: &Parts<P>) {
+    // Unwind safety: a new loop starts with nothing of the old one but the queues' ends.
+    while catch_unwind(AssertUnwindSafe(|| run_once(parts))).is_err() {
+        error!(
+            provider = %parts.provider.provider(),
+            "the sender panicked; what it had taken is unfinished, it goes on with the rest"
+        );
+        parts.metrics.panics.inc();
+    }
+}
+
+fn run_once<P: Provider>(parts: &Parts<P>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("the operating system gives an event queue at start");
+    runtime.block_on(Run::new(parts).until_done());
+}
+
+/// A running sender.
+#[derive(Debug)]
+pub struct SenderThread {
+    thread: JoinHandle<()>,
+    /// Disconnected when the thread has ended; nothing is ever sent.
+    ended: Receiver<()>,
+    stop: Arc<Notify>,
+}
+
+impl SenderThread {
+    /// Waits until everything has ended, which it does once the queue's producers are gone and
+    /// all it held has been reported. Returns false when `deadline` comes first: what is left is
+    /// then dropped unreported, its receipts unsettled, and its number is logged.
+    #[must_use]
+    pub fn join_until(self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let in_time = self.ended.recv_timeout(left) != Err(RecvTimeoutError::Timeout);
+        if !in_time {
+            self.stop.notify_one();
+            if self.ended.recv_timeout(STOP_LIMIT) == Err(RecvTimeoutError::Timeout) {
+                return false;
+            }
+        }
+        if self.thread.join().is_err() {
+            error!("a sender's thread ended by a panic outside its loop");
+        }
+        in_time
+    }
+}
+
+/// A notification to `token`, alive for an hour, for the tests of this crate.
+#[cfg(test)]
+pub(crate) fn test_notification(platform: model::Platform, token: &str) -> Notification {
+    use model::{
+        AppId, Content, DeviceToken, FinishedRequests, ItemId, Lane, LoginId, MessageId,
+        NotificationId, Priority, Receipt, RequestId, UnixMs,
+    };
+
+    struct Nobody;
+    impl FinishedRequests for Nobody {
+        fn finished(&self, _request: RequestId) {}
+    }
+
+    let request = RequestId::generate();
+    let item = ItemId { request, index: 0 };
+    let token = DeviceToken::new(token);
+    Notification {
+        id: NotificationId::derive(item, MessageId(1), &token),
+        item,
+        app: AppId::LEGACY,
+        lane: Lane::Urgent,
+        accepted_at: UnixMs(0),
+        created_at: UnixMs(0),
+        expires_at: UnixMs(0),
+        login: LoginId(1),
+        platform,
+        token,
+        content: Arc::new(Content::pushkin(
+            MessageId(1),
+            "T",
+            "Hello, world",
+            "scr1",
+            Priority::Normal,
+        )),
+        receipt: Receipt::open(request, Arc::new(Nobody)),
+    }
+}
