@@ -10,11 +10,13 @@ use std::{
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use diesel::{
     backend::Backend, connection::SimpleConnection as _, migration::MigrationSource,
-    pg::PgConnection, prelude::*, sql_query, sql_types::Text,
+    pg::PgConnection, prelude::*, result::Error as QueryError, sql_query, sql_types::Text,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -41,6 +43,10 @@ const PUSHKIN_REVISIONS: [&str; 11] = [
     "8b6104b8b8c0",
     "34dd0bf00472",
 ];
+
+/// How long another process may hold a new SQLite file, and the pause between looks.
+const WAL_LIMIT: Duration = Duration::from_secs(10);
+const WAL_PAUSE: Duration = Duration::from_millis(5);
 
 /// What an upgrade did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,10 +77,7 @@ impl Storage {
 pub(crate) fn upgrade_sqlite(path: &Path) -> Result<Upgrade, StorageError> {
     create_private_file(path)?;
     let mut connection = connection::connect_sqlite(path, Role::SqliteWriter { durable: true })?;
-    // The mode stays in the file. It cannot be set inside a transaction.
-    connection
-        .batch_execute("PRAGMA journal_mode = WAL")
-        .map_err(StorageError::SetUp)?;
+    use_wal(&mut connection).map_err(StorageError::SetUp)?;
     connection
         .immediate_transaction(|connection| {
             let has_table =
@@ -88,6 +91,22 @@ pub(crate) fn upgrade_sqlite(path: &Path) -> Result<Upgrade, StorageError> {
             })
         })
         .map_err(StorageError::Upgrade)
+}
+
+/// The mode stays in the file. It cannot be set inside a transaction, and SQLite does not apply
+/// its busy time-out to it: two daemons that start on a new file would get in each other's way.
+fn use_wal(connection: &mut SqliteConnection) -> QueryResult<()> {
+    let deadline = Instant::now() + WAL_LIMIT;
+    loop {
+        match connection.batch_execute("PRAGMA journal_mode = WAL") {
+            Err(QueryError::DatabaseError(_, cause))
+                if cause.message() == "database is locked" && Instant::now() < deadline =>
+            {
+                thread::park_timeout(WAL_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn upgrade_postgres(url: &str) -> Result<Upgrade, StorageError> {
