@@ -1,0 +1,191 @@
+//! `onegin --configuration FILE`: the daemon, and `--upgrade-db`.
+
+use std::{path::Path, process::ExitCode, time::Duration};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::{
+    config::{self, Loaded},
+    credentials,
+    main_log::{self, MainLog},
+    pipeline::{Hooks, Pipeline},
+    telemetry,
+};
+
+/// Reads the configuration and the environment's overrides.
+///
+/// # Errors
+/// When anything in it cannot be used; the text names every mistake.
+pub(super) fn load(path: &Path) -> anyhow::Result<Loaded> {
+    Ok(config::load(path, std::env::vars())?)
+}
+
+/// Creates or upgrades the database and says what was done.
+///
+/// # Errors
+/// When the database cannot be reached or is of a kind that cannot be upgraded.
+#[allow(
+    clippy::print_stdout,
+    reason = "the operator at the terminal waits for it"
+)]
+pub fn upgrade(configuration: &Path) -> anyhow::Result<ExitCode> {
+    let loaded = load(configuration)?;
+    let upgrade = storage::Storage::upgrade(&loaded.config.database)?;
+    if let Some(revision) = &upgrade.adopted_from {
+        println!("adopted a Pushkin database of revision {revision}; its rows are kept");
+    }
+    for migration in &upgrade.applied {
+        println!("applied {migration}");
+    }
+    if upgrade.applied.is_empty() {
+        println!("the database is up to date");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// When it cannot start; the text names section, key and file.
+#[allow(
+    clippy::print_stdout,
+    reason = "whoever starts it by hand sees where it listens; the rest is in the log"
+)]
+pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
+    let loaded = load(configuration)?;
+    let config = &loaded.config;
+    let (credentials, off) = credentials::read(&config.messenger)?;
+    let main_log = main_log::open(&config.log, telemetry::system_clock())?;
+    for warning in loaded.warnings.iter().chain(&off) {
+        warn!("{warning}");
+    }
+    warn_of_differences(&loaded);
+    info!(
+        "durability is memory: accepted requests that are not sent yet are lost when the process dies"
+    );
+    let mut signals = Signals::register()?;
+    let pipeline = Pipeline::start(config, credentials, Hooks::default())?;
+    println!("onegin listens on http://{}", pipeline.address());
+    info!(address = %pipeline.address(), version = env!("CARGO_PKG_VERSION"), "started");
+    loop {
+        match signals.next() {
+            Told::Reload => reload(configuration, &main_log, &pipeline),
+            Told::Stop(signal) => {
+                info!(signal, "told to stop");
+                break;
+            }
+        }
+    }
+    signals.exit_at_once_on_the_next();
+    let limit = Duration::from_secs(config.server.shutdown_timeout_sec);
+    if pipeline.stop(limit) {
+        info!("stopped, everything accepted was sent");
+        Ok(ExitCode::SUCCESS)
+    } else {
+        error!("stopped with work left; it is lost, durability is memory");
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+/// SIGHUP: the log level from the file, and the messages from the database.
+fn reload(configuration: &Path, main_log: &MainLog, pipeline: &Pipeline) {
+    let reloaded = load(configuration)
+        .and_then(|loaded| main_log.set_level(loaded.config.log.main_log_level))
+        .and_then(|()| Ok(pipeline.storage().reload_catalogue()?));
+    match reloaded {
+        Ok(()) => info!("log level and messages are reloaded"),
+        Err(error) => warn!("{error:#}: going on with what was there"),
+    }
+}
+
+/// What a file from Pushkin's days means differently here, said once at the start.
+fn warn_of_differences(loaded: &Loaded) {
+    if !loaded.is_set("ServerSpecific", "bind_address") {
+        warn!(
+            "[ServerSpecific] bind_address is not set: listening on {} only; Pushkin listened on \
+             every interface, bind_address = 0.0.0.0 does that",
+            loaded.config.server.bind_address
+        );
+    }
+    let intervals = [
+        (
+            "apn_sender_interval_sec",
+            loaded.config.sender.apn_sender_interval_sec,
+        ),
+        (
+            "gcm_sender_interval_sec",
+            loaded.config.sender.gcm_sender_interval_sec,
+        ),
+    ];
+    for (key, seconds) in intervals {
+        if seconds > 0.0 {
+            warn!(
+                "[Sender] {key} = {seconds}: notifications wait up to {seconds} s for their batch; \
+                 Pushkin read the key and ignored it, 0 sends at once"
+            );
+        }
+    }
+}
+
+/// What the daemon is told from outside.
+enum Told {
+    Stop(&'static str),
+    Reload,
+}
+
+/// The signals, registered before anything is started so that none is lost.
+pub(super) struct Signals {
+    runtime: tokio::runtime::Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from the operating system's defaults.
+    pub(super) fn register() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let guard = runtime.enter();
+        let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+        let (quit, hang_up) = (SignalKind::quit(), SignalKind::hangup());
+        let (interrupt, terminate) = (signal(interrupt)?, signal(terminate)?);
+        let (quit, hang_up) = (signal(quit)?, signal(hang_up)?);
+        drop(guard);
+        Ok(Self {
+            runtime,
+            interrupt,
+            terminate,
+            quit,
+            hang_up,
+        })
+    }
+
+    fn next(&mut self) -> Told {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => Told::Stop("SIGINT"),
+                _ = self.terminate.recv() => Told::Stop("SIGTERM"),
+                _ = self.quit.recv() => Told::Stop("SIGQUIT"),
+                _ = self.hang_up.recv() => Told::Reload,
+            }
+        })
+    }
+
+    /// Waits until the program is told to stop.
+    pub(super) fn wait_for_stop(&mut self) {
+        while let Told::Reload = self.next() {}
+    }
+
+    /// A second stop signal means that the operator does not want to wait for the drain.
+    fn exit_at_once_on_the_next(mut self) {
+        std::thread::spawn(move || {
+            self.wait_for_stop();
+            error!("told to stop again: exiting at once, work is lost");
+            std::process::exit(1);
+        });
+    }
+}

@@ -1,0 +1,30 @@
+//! Onegin's root: reads the configuration, wires the stages, runs the commands.
+//!
+//! It is a library so that tests and benches start the daemon in their own process; the program
+//! is `main.rs`. [`pipeline`] is the place to begin: the whole way of an event in one file.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+
+pub mod config;
+
+pub mod pipeline;
+
+mod credentials;
+
+mod enabled_senders;
+
+mod finished;
+
+mod main_log;
+
+mod telemetry;
+
+pub use credentials::{Credentials, CredentialsError, read as read_credentials};
+pub use finished::FinishedCount;
+
+/// Chooses ring as the one cryptography provider of TLS. Must come before any use of TLS.
+pub fn install_crypto_provider() {
+    // An error means that it has been installed already, by another test of this process.
+    drop(rustls::crypto::ring::default_provider().install_default());
+}

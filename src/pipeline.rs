@@ -1,0 +1,419 @@
+//! The pipeline, wired: the one place that knows who is at the other end of each queue.
+//!
+//! ```text
+//!  doors ──▶ request queue ──▶ processor threads ──▶ sender queues ──▶ senders ──▶ APNs, FCM
+//!    │                           │      ▲                                │  │
+//!    │ depths, metrics           ▼      │                                │  └─▶ post-processor queue ─▶ storage
+//!    ▼                         storage ─┘                                ▼
+//!  monitoring                                           notification log queue ─▶ notifications.csv
+//! ```
+//!
+//! It is built from the last stage to the first, because each stage is handed the producer end
+//! of the queue it feeds. It is stopped from the first to the last: a stage ends when the
+//! producers of its queue are gone and the queue is empty, so ownership is the drain protocol.
+
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use feedback::PostProcessor;
+use model::{Clock, MetricName, Notification, QueueName, Report, Request};
+use notification_log::NotificationLog;
+use processor::{Observer, Outlets, Processor, Route, Stages};
+use prometheus_client::registry::Registry;
+use queue::{Limits, Monitor, PanicCounter, Producer, QueueCollector, bounded};
+use sender::{PoolSettings, SenderThread, apns, fcm};
+use servlet::{Depth, Depths, Doors, Intake, Server};
+use storage::{OpenOptions, Storage};
+use tokio::runtime::Runtime;
+use tracing::{error, info};
+
+use crate::{
+    Credentials, FinishedCount,
+    config::Config,
+    enabled_senders::{self, PoolSize},
+    telemetry,
+};
+
+/// Feedback that may wait; beyond it the newest is dropped and counted, the next push repairs it.
+const FEEDBACK_LIMIT: usize = 100_000;
+/// Ends that processor threads may have waiting for the log. Senders' reports are bounded by the
+/// sender queues.
+const REPORT_LIMIT: usize = 100_000;
+
+/// Who looks over the pipeline's shoulder: the demo.
+#[derive(Default)]
+pub struct Hooks {
+    /// Shown every end without a notification.
+    pub ended: Option<Observer>,
+    /// Shown every end of a notification, after its line is in the log.
+    pub reported: Option<notification_log::Observer>,
+}
+
+/// A running pipeline.
+pub struct Pipeline {
+    /// The doors' runtime: the only place where client connections are served.
+    doors: Runtime,
+    server: Server,
+    processor: Processor,
+    senders: Vec<SenderThread>,
+    post_processor: PostProcessor,
+    notification_log: NotificationLog,
+    storage: Storage,
+    finished: Arc<FinishedCount>,
+    monitors: Vec<Monitor>,
+}
+
+impl Pipeline {
+    /// Starts every stage.
+    ///
+    /// # Errors
+    /// When the database, a file, a port or a push service's address cannot be used; the text
+    /// names it.
+    pub fn start(config: &Config, credentials: Credentials, hooks: Hooks) -> anyhow::Result<Self> {
+        let clock = telemetry::system_clock();
+        let mut registry = telemetry::registry();
+        let panics = PanicCounter::default();
+        telemetry::register(&mut registry, MetricName::WorkerPanics, panics.clone());
+        let finished = Arc::new(FinishedCount::register(&mut registry));
+        let storage = open_storage(config, &clock, &mut registry)?;
+
+        // The last stages first: the log, and what is written back.
+        let (reports, report_queue) =
+            bounded(QueueName::NotificationLog, Limits::items(REPORT_LIMIT));
+        let notification_log = notification_log::start(
+            &report_queue,
+            &config.log,
+            &config.server.game,
+            &config.server.world_id,
+            clock.clone(),
+            notification_log::Metrics::register(&mut registry, panics.clone()),
+            hooks.reported,
+        )
+        .context("cannot start the notification log")?;
+        drop(report_queue);
+        let feedback_metrics = feedback::Metrics::register(&mut registry, panics.clone());
+        let (feedback, feedback_queue) =
+            bounded(QueueName::PostProcessor, Limits::items(FEEDBACK_LIMIT));
+        let post_processor = feedback::start(&feedback_queue, storage.clone(), &feedback_metrics);
+        drop(feedback_queue);
+
+        // Each push service's sender, behind its queue.
+        let mut wiring = Wiring {
+            config,
+            clock: clock.clone(),
+            reports: reports.clone(),
+            feedback: feedback.clone(),
+            metrics: sender::Metrics::new(&mut registry, panics.clone()),
+            senders: Vec::new(),
+        };
+        let enabled = enabled_senders::parse(&config.sender.enabled_senders)
+            .context("[Sender] enabled_senders")?;
+        let apns = wiring.apns(enabled.apns, credentials.apns, credentials.apns_ca)?;
+        let fcm = wiring.fcm(enabled.fcm, credentials.fcm, credentials.fcm_ca)?;
+        let senders = wiring.senders;
+
+        let outlets = Outlets {
+            apns: apns.route,
+            fcm: fcm.route,
+            web_push: Route::NotConfigured,
+            reports: reports.clone(),
+            when_full: config.sender.when_full,
+        };
+        let (requests, request_queue) =
+            bounded::<Request>(QueueName::Request, request_limits(config));
+        let processor = Processor::start(
+            &request_queue,
+            &config.request_processor,
+            Stages {
+                storage: storage.clone(),
+                outlets,
+                finished: Arc::<FinishedCount>::clone(&finished),
+                clock: clock.clone(),
+                metrics: processor::Metrics::register(&mut registry, panics),
+                events: config.event.clone(),
+                observer: hooks.ended,
+            },
+        );
+        drop(request_queue);
+
+        // The doors come last: nothing is accepted before all of it is there.
+        let mut monitors = vec![requests.monitor(), feedback.monitor(), reports.monitor()];
+        monitors.extend(apns.monitor.iter().chain(&fcm.monitor).cloned());
+        let metrics = servlet::Metrics::register(&mut registry);
+        registry.register_collector(Box::new(QueueCollector(monitors.clone())));
+        let doors = Doors {
+            depths: Depths {
+                request: depth(requests.monitor()),
+                apn_sender: apns.depth,
+                gcm_sender: fcm.depth,
+                post_processor: Some(depth(feedback.monitor())),
+            },
+            intake: Intake {
+                queue: requests,
+                clock,
+            },
+            readiness: readiness(storage.clone()),
+            metrics_text: telemetry::exposition(registry),
+            metrics,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("doors")
+            .enable_all()
+            .build()
+            .context("cannot start the doors' threads")?;
+        let server = runtime
+            .block_on(Server::bind(doors, &config.server, &config.paths))
+            .context("cannot open the doors")?;
+        Ok(Self {
+            doors: runtime,
+            server,
+            processor,
+            senders,
+            post_processor,
+            notification_log,
+            storage,
+            finished,
+            monitors,
+        })
+    }
+
+    /// Where the doors listen.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// How many requests are finished.
+    #[must_use]
+    pub fn finished(&self) -> &FinishedCount {
+        &self.finished
+    }
+
+    /// The queues' figures.
+    #[must_use]
+    pub fn monitors(&self) -> &[Monitor] {
+        &self.monitors
+    }
+
+    /// Stops accepting and drains the stages in the order of the path, within `limit` for all of
+    /// them. False when work was left, which is logged and counted.
+    #[must_use]
+    pub fn stop(self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        info!(
+            limit_sec = limit.as_secs(),
+            "stopping: no new requests, draining"
+        );
+        let answered = self.doors.block_on(self.server.drain(limit)).unanswered == 0;
+        self.doors.shutdown_background();
+        // Each stage lets go of the next one's queue when it ends; every one is asked, also when
+        // an earlier one was late.
+        let mut drained = self.processor.join_until(deadline) && answered;
+        for sender in self.senders {
+            drained &= sender.join_until(deadline);
+        }
+        drained &= self.post_processor.join_until(deadline);
+        drained &= self.notification_log.join_until(deadline);
+        for monitor in &self.monitors {
+            if monitor.depth() > 0 {
+                error!(queue = %monitor.name(), left = monitor.depth(), "stopping with work left");
+            }
+        }
+        drained
+    }
+}
+
+/// A push service's way: how the processor reaches it, and what monitoring sees.
+struct Way {
+    route: Route,
+    depth: Option<Depth>,
+    monitor: Option<Monitor>,
+}
+
+/// What all senders are wired with.
+struct Wiring<'c> {
+    config: &'c Config,
+    clock: Clock,
+    reports: Producer<Report>,
+    feedback: Producer<model::Feedback>,
+    metrics: sender::Metrics,
+    senders: Vec<SenderThread>,
+}
+
+impl Wiring<'_> {
+    fn apns(
+        &mut self,
+        enabled: Option<PoolSize>,
+        credentials: Option<apns::Credentials>,
+        ca_pem: Option<Vec<u8>>,
+    ) -> anyhow::Result<Way> {
+        let messenger = &self.config.messenger;
+        let provider = credentials
+            .map(|credentials| {
+                apns::Apns::new(apns::Options {
+                    credentials,
+                    topic: messenger.apns_topic.clone(),
+                    sandbox: messenger.apns_sandbox,
+                    endpoint: messenger.apns_endpoint.clone(),
+                    ca_pem,
+                })
+            })
+            .transpose()
+            .context("cannot set APNs up, see apns_… in section [Messenger]")?;
+        let sender = &self.config.sender;
+        let settings = enabled.map(|size| {
+            self.settings(
+                size.workers.unwrap_or(sender.apn_num_processes),
+                messenger.apns_batch_size,
+                sender.apn_sender_interval_sec,
+            )
+        });
+        self.way(QueueName::ApnSender, settings, provider)
+    }
+
+    fn fcm(
+        &mut self,
+        enabled: Option<PoolSize>,
+        credentials: Option<fcm::Credentials>,
+        ca_pem: Option<Vec<u8>>,
+    ) -> anyhow::Result<Way> {
+        let messenger = &self.config.messenger;
+        let provider = credentials
+            .map(|credentials| {
+                fcm::Fcm::new(fcm::Options {
+                    credentials,
+                    endpoint: messenger.fcm_endpoint.clone(),
+                    ca_pem,
+                    dry_run: messenger.dry_run,
+                    base_deeplink_url: messenger.base_deeplink_url.clone(),
+                    rate_limit_per_sec: NonZeroU32::new(messenger.fcm_rate_limit_per_sec),
+                })
+            })
+            .transpose()
+            .context("cannot set FCM up, see fcm_… in section [Messenger]")?;
+        let sender = &self.config.sender;
+        let settings = enabled.map(|size| {
+            self.settings(
+                size.workers.unwrap_or(sender.gcm_num_processes),
+                messenger.gcm_batch_size,
+                sender.gcm_sender_interval_sec,
+            )
+        });
+        self.way(QueueName::GcmSender, settings, provider)
+    }
+
+    fn settings(
+        &self,
+        connections_at_most: NonZeroUsize,
+        batch_size: NonZeroUsize,
+        interval_sec: f64,
+    ) -> PoolSettings {
+        PoolSettings {
+            connections_at_most,
+            batch_size,
+            interval: Duration::try_from_secs_f64(interval_sec).unwrap_or_default(),
+            request_timeout: Duration::from_secs(self.config.messenger.request_timeout_sec.get()),
+            tries: self.config.messenger.connection_error_retries,
+            ..PoolSettings::default()
+        }
+    }
+
+    /// Not enabled: no queue at all. Enabled without a credential: a monitoring URL that says 0.
+    fn way<P: sender::Provider>(
+        &mut self,
+        name: QueueName,
+        settings: Option<PoolSettings>,
+        provider: Option<P>,
+    ) -> anyhow::Result<Way> {
+        let Some(settings) = settings else {
+            return Ok(Way {
+                route: Route::NotEnabled,
+                depth: None,
+                monitor: None,
+            });
+        };
+        let Some(provider) = provider else {
+            return Ok(Way {
+                route: Route::NotConfigured,
+                depth: Some(Arc::new(|| 0)),
+                monitor: None,
+            });
+        };
+        let limits = Limits::items(self.config.sender.sender_queue_limit.get());
+        let (producer, consumer) = bounded::<Notification>(name, limits);
+        let sender = sender::start(
+            provider,
+            consumer,
+            self.reports.clone(),
+            self.feedback.clone(),
+            settings,
+            self.clock.clone(),
+            &self.metrics,
+        )
+        .with_context(|| format!("cannot start the sender behind the {name}"))?;
+        self.senders.push(sender);
+        Ok(Way {
+            depth: Some(depth(producer.monitor())),
+            monitor: Some(producer.monitor()),
+            route: Route::Queue(producer),
+        })
+    }
+}
+
+fn open_storage(
+    config: &Config,
+    clock: &Clock,
+    registry: &mut Registry,
+) -> anyhow::Result<Storage> {
+    let storage = Storage::open(
+        &config.database,
+        OpenOptions {
+            processor_threads: config.request_processor.request_processor_num_threads.get(),
+            // Until requests are journaled there is nothing that a durable commit would finish.
+            durable: false,
+            clock: clock.clone(),
+        },
+    )?;
+    storage.register_metrics(registry);
+    Ok(storage)
+}
+
+/// 0 is no limit, as it was in Pushkin.
+fn request_limits(config: &Config) -> Limits {
+    let unless_zero = |limit: usize| if limit == 0 { usize::MAX } else { limit };
+    Limits {
+        items: unless_zero(config.request_processor.queue_limit),
+        bytes: unless_zero(
+            config
+                .request_processor
+                .queue_limit_mb
+                .saturating_mul(1 << 20),
+        ),
+    }
+}
+
+/// Ready while the database answers; the doors stay open meanwhile, accepted work waits.
+fn readiness(storage: Storage) -> servlet::Readiness {
+    Arc::new(move || {
+        if storage.is_reachable() {
+            Ok(())
+        } else {
+            Err("the database does not answer".to_owned())
+        }
+    })
+}
+
+fn depth(monitor: Monitor) -> Depth {
+    Arc::new(move || monitor.depth())
+}

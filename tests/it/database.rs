@@ -1,0 +1,113 @@
+//! A database of its own for each test: a SQLite file, or a PostgreSQL database that is dropped
+//! at the end. PostgreSQL joins in when `ONEGIN_TEST_POSTGRES_URL` is set.
+
+use std::{
+    path::Path,
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
+use storage::{DatabaseConfig, Storage};
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// Makes each test twice: `sqlite::name`, and `postgres::name` where there is one.
+macro_rules! on_each_database {
+    ($(fn $name:ident($database:ident) $body:block)+) => {
+        mod sqlite {
+            $(#[test]
+            fn $name() {
+                super::$name(crate::database::Database::Sqlite);
+            })+
+        }
+
+        mod postgres {
+            $(#[test]
+            fn $name() {
+                if let Some(database) = crate::database::postgres() {
+                    super::$name(database);
+                }
+            })+
+        }
+
+        $(fn $name($database: crate::database::Database) $body)+
+    };
+}
+
+/// PostgreSQL, or `None` with a line that says so.
+pub(crate) fn postgres() -> Option<Database> {
+    static SAY_ONCE: Once = Once::new();
+    if std::env::var_os("ONEGIN_TEST_POSTGRES_URL").is_some() {
+        return Some(Database::Postgres);
+    }
+    SAY_ONCE.call_once(|| {
+        println!("ONEGIN_TEST_POSTGRES_URL is not set: tests on PostgreSQL are skipped");
+    });
+    None
+}
+
+/// The database itself; dropped with the test.
+pub(crate) struct TestDatabase {
+    url: String,
+    /// The server's database that makes and drops ours, and our name.
+    postgres: Option<(String, String)>,
+}
+
+impl TestDatabase {
+    pub(crate) fn new(database: Database, directory: &Path) -> Self {
+        match database {
+            Database::Sqlite => Self {
+                url: format!("sqlite:{}", directory.join("onegin.db").display()),
+                postgres: None,
+            },
+            Database::Postgres => Self::postgres(),
+        }
+    }
+
+    fn postgres() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let admin_url = std::env::var("ONEGIN_TEST_POSTGRES_URL").unwrap();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("onegin_it_{}_{number}", std::process::id());
+        execute(&admin_url, &format!("CREATE DATABASE {name}"));
+        let (server, _) = admin_url.rsplit_once('/').unwrap();
+        let database = Self {
+            url: format!("{server}/{name}"),
+            postgres: Some((admin_url, name)),
+        };
+        Storage::upgrade(&database.config()).unwrap();
+        database
+    }
+
+    pub(crate) fn config(&self) -> DatabaseConfig {
+        DatabaseConfig {
+            db_url: Some(self.url.clone()),
+            // Many tests share one server.
+            db_pool_size: 2.try_into().unwrap(),
+            ..DatabaseConfig::default()
+        }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Some((admin_url, name)) = &self.postgres {
+            execute(admin_url, &format!("DROP DATABASE {name} WITH (FORCE)"));
+        }
+    }
+}
+
+fn execute(url: &str, sql: &str) {
+    PgConnection::establish(url)
+        .unwrap()
+        .batch_execute(sql)
+        .unwrap();
+}
