@@ -22,7 +22,7 @@ pub mod simulator;
     after_help = "Examples:\n  onegin demo                                      see it work, on loopback only\n  onegin --configuration config.ini                run the daemon\n  onegin --configuration config.ini --upgrade-db   bring the database up to date, then exit"
 )]
 pub struct Arguments {
-    /// The ini file; every key can be overridden by ONEGIN__<SECTION>__<KEY>.
+    /// The ini file; every key can be overridden by `ONEGIN__<SECTION>__<KEY>`.
     #[arg(long, value_name = "FILE", global = true)]
     pub configuration: Option<PathBuf>,
     /// Create or upgrade the database, then exit. Takes an existing Pushkin database too.

@@ -12,32 +12,29 @@
 //! of the queue it feeds. It is stopped from the first to the last: a stage ends when the
 //! producers of its queue are gone and the queue is empty, so ownership is the drain protocol.
 
+mod senders;
+
 use std::{
     net::SocketAddr,
-    num::{NonZeroU32, NonZeroUsize},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use feedback::PostProcessor;
-use model::{Clock, MetricName, Notification, QueueName, Report, Request};
+use model::{Clock, MetricName, QueueName, Request};
 use notification_log::NotificationLog;
 use processor::{Observer, Outlets, Processor, Route, Stages};
 use prometheus_client::registry::Registry;
-use queue::{Limits, Monitor, PanicCounter, Producer, QueueCollector, bounded};
-use sender::{PoolSettings, SenderThread, apns, fcm};
+use queue::{Limits, Monitor, PanicCounter, QueueCollector, bounded};
+use sender::SenderThread;
 use servlet::{Depth, Depths, Doors, Intake, Server};
 use storage::{OpenOptions, Storage};
 use tokio::runtime::Runtime;
 use tracing::{error, info};
 
-use crate::{
-    Credentials, FinishedCount,
-    config::Config,
-    enabled_senders::{self, PoolSize},
-    telemetry,
-};
+use self::senders::Wiring;
+use crate::{Credentials, FinishedCount, config::Config, enabled_senders, telemetry};
 
 /// Feedback that may wait; beyond it the newest is dropped and counted, the next push repairs it.
 const FEEDBACK_LIMIT: usize = 100_000;
@@ -231,143 +228,6 @@ impl Pipeline {
             }
         }
         drained
-    }
-}
-
-/// A push service's way: how the processor reaches it, and what monitoring sees.
-struct Way {
-    route: Route,
-    depth: Option<Depth>,
-    monitor: Option<Monitor>,
-}
-
-/// What all senders are wired with.
-struct Wiring<'c> {
-    config: &'c Config,
-    clock: Clock,
-    reports: Producer<Report>,
-    feedback: Producer<model::Feedback>,
-    metrics: sender::Metrics,
-    senders: Vec<SenderThread>,
-}
-
-impl Wiring<'_> {
-    fn apns(
-        &mut self,
-        enabled: Option<PoolSize>,
-        credentials: Option<apns::Credentials>,
-        ca_pem: Option<Vec<u8>>,
-    ) -> anyhow::Result<Way> {
-        let messenger = &self.config.messenger;
-        let provider = credentials
-            .map(|credentials| {
-                apns::Apns::new(apns::Options {
-                    credentials,
-                    topic: messenger.apns_topic.clone(),
-                    sandbox: messenger.apns_sandbox,
-                    endpoint: messenger.apns_endpoint.clone(),
-                    ca_pem,
-                })
-            })
-            .transpose()
-            .context("cannot set APNs up, see apns_… in section [Messenger]")?;
-        let sender = &self.config.sender;
-        let settings = enabled.map(|size| {
-            self.settings(
-                size.workers.unwrap_or(sender.apn_num_processes),
-                messenger.apns_batch_size,
-                sender.apn_sender_interval_sec,
-            )
-        });
-        self.way(QueueName::ApnSender, settings, provider)
-    }
-
-    fn fcm(
-        &mut self,
-        enabled: Option<PoolSize>,
-        credentials: Option<fcm::Credentials>,
-        ca_pem: Option<Vec<u8>>,
-    ) -> anyhow::Result<Way> {
-        let messenger = &self.config.messenger;
-        let provider = credentials
-            .map(|credentials| {
-                fcm::Fcm::new(fcm::Options {
-                    credentials,
-                    endpoint: messenger.fcm_endpoint.clone(),
-                    ca_pem,
-                    dry_run: messenger.dry_run,
-                    base_deeplink_url: messenger.base_deeplink_url.clone(),
-                    rate_limit_per_sec: NonZeroU32::new(messenger.fcm_rate_limit_per_sec),
-                })
-            })
-            .transpose()
-            .context("cannot set FCM up, see fcm_… in section [Messenger]")?;
-        let sender = &self.config.sender;
-        let settings = enabled.map(|size| {
-            self.settings(
-                size.workers.unwrap_or(sender.gcm_num_processes),
-                messenger.gcm_batch_size,
-                sender.gcm_sender_interval_sec,
-            )
-        });
-        self.way(QueueName::GcmSender, settings, provider)
-    }
-
-    fn settings(
-        &self,
-        connections_at_most: NonZeroUsize,
-        batch_size: NonZeroUsize,
-        interval_sec: f64,
-    ) -> PoolSettings {
-        PoolSettings {
-            connections_at_most,
-            batch_size,
-            interval: Duration::try_from_secs_f64(interval_sec).unwrap_or_default(),
-            request_timeout: Duration::from_secs(self.config.messenger.request_timeout_sec.get()),
-            tries: self.config.messenger.connection_error_retries,
-            ..PoolSettings::default()
-        }
-    }
-
-    /// Not enabled: no queue at all. Enabled without a credential: a monitoring URL that says 0.
-    fn way<P: sender::Provider>(
-        &mut self,
-        name: QueueName,
-        settings: Option<PoolSettings>,
-        provider: Option<P>,
-    ) -> anyhow::Result<Way> {
-        let Some(settings) = settings else {
-            return Ok(Way {
-                route: Route::NotEnabled,
-                depth: None,
-                monitor: None,
-            });
-        };
-        let Some(provider) = provider else {
-            return Ok(Way {
-                route: Route::NotConfigured,
-                depth: Some(Arc::new(|| 0)),
-                monitor: None,
-            });
-        };
-        let limits = Limits::items(self.config.sender.sender_queue_limit.get());
-        let (producer, consumer) = bounded::<Notification>(name, limits);
-        let sender = sender::start(
-            provider,
-            consumer,
-            self.reports.clone(),
-            self.feedback.clone(),
-            settings,
-            self.clock.clone(),
-            &self.metrics,
-        )
-        .with_context(|| format!("cannot start the sender behind the {name}"))?;
-        self.senders.push(sender);
-        Ok(Way {
-            depth: Some(depth(producer.monitor())),
-            monitor: Some(producer.monitor()),
-            route: Route::Queue(producer),
-        })
     }
 }
 

@@ -4,28 +4,29 @@
 //! HTTP port, and the notifications leave by TLS and HTTP/2. Only Apple and Google are played
 //! by the simulator. Each step waits until everything that came of the one before has ended.
 
+mod cast;
+
+mod screen;
+
 use std::{
-    collections::BTreeSet,
     path::Path,
     process::ExitCode,
-    sync::{Arc, mpsc},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use model::{LoginId, Outcome, Platform, Priority, Provider};
-use processor::{EndReason, Ended};
+use model::LoginId;
 use serde_json::{Value, json};
 use simulator::{Action, Options, Refusal, Rule, Simulator};
-use storage::{MessageAttributes, Storage};
 
-use super::run::Signals;
-use crate::{
-    config::Config,
-    credentials,
-    pipeline::{Hooks, Pipeline},
+use self::{
+    cast::{PLAYERS, events, logins, player},
+    screen::{Line, Tally, hooks},
 };
+use super::run::Signals;
+use crate::{config::Config, credentials, pipeline::Pipeline};
 
 /// Longest wait for one step; the whole demo takes a few seconds.
 const STEP_LIMIT: Duration = Duration::from_secs(8);
@@ -41,79 +42,6 @@ pub struct DemoArguments {
     /// Stay up afterwards and print the addresses; ends with Ctrl-C.
     #[arg(long)]
     keep: bool,
-}
-
-/// A user of the demo's game.
-struct Player {
-    login: i64,
-    name: &'static str,
-    language: (i16, &'static str),
-    devices: &'static [(Platform, &'static str)],
-}
-
-const ENGLISH: (i16, &str) = (1, "English");
-const GERMAN: (i16, &str) = (2, "German");
-const SERBIAN: (i16, &str) = (3, "Serbian");
-const JAPANESE: (i16, &str) = (4, "Japanese");
-
-const PLAYERS: [Player; 5] = [
-    Player {
-        login: 1001,
-        name: "Ana",
-        language: SERBIAN,
-        devices: &[(Platform::IPHONE, "a1a1a1a1a1a1a1a1")],
-    },
-    Player {
-        login: 1002,
-        name: "Ben",
-        language: ENGLISH,
-        devices: &[(Platform::ANDROID, "ben-phone")],
-    },
-    Player {
-        login: 1003,
-        name: "Chiyo",
-        language: JAPANESE,
-        devices: &[
-            (Platform::IPAD, "c3c3c3c3c3c3c3c3"),
-            (Platform::ANDROID_TABLET, "chiyo-tablet"),
-        ],
-    },
-    Player {
-        login: 1004,
-        name: "Dieter",
-        language: GERMAN,
-        devices: &[(Platform::ANDROID, "dieter-phone")],
-    },
-    Player {
-        login: 1005,
-        name: "Emil",
-        language: GERMAN,
-        devices: &[(Platform::IPHONE, "dead0000dead0000")],
-    },
-];
-
-/// A sample message: its trigger and its texts by language.
-struct Sample {
-    attributes: MessageAttributes,
-    texts: &'static [((i16, &'static str), &'static str, &'static str)],
-}
-
-/// One line of the demo's output, made on a stage's thread.
-enum Line {
-    Delivered {
-        login: LoginId,
-        platform: Platform,
-        title: String,
-        body: String,
-        latency_ms: i64,
-    },
-    Refused {
-        login: LoginId,
-        platform: Platform,
-        outcome: Outcome,
-        reason: String,
-    },
-    Ended(Ended),
 }
 
 /// Runs the demo.
@@ -175,49 +103,6 @@ fn configuration(directory: &Path, simulator: &Simulator) -> anyhow::Result<Conf
     Ok(config)
 }
 
-/// Sends what happens on the stages' threads to the demo's own.
-fn hooks(lines: &mpsc::Sender<Line>) -> Hooks {
-    // A send fails only when the demo has ended; then nobody looks.
-    let (ended, reported) = (lines.clone(), lines.clone());
-    Hooks {
-        ended: Some(Arc::new(move |end: &Ended| {
-            drop(ended.send(Line::Ended(*end)));
-        })),
-        reported: Some(Arc::new(move |report: &model::Report| {
-            let notification = &report.notification;
-            let (login, platform) = (notification.login, notification.platform);
-            drop(reported.send(match report.outcome {
-                Outcome::Delivered => Line::Delivered {
-                    login,
-                    platform,
-                    title: notification.content.title.to_string(),
-                    body: notification.content.body.to_string(),
-                    latency_ms: report.ended_at.since_ms(notification.accepted_at),
-                },
-                outcome => Line::Refused {
-                    login,
-                    platform,
-                    outcome,
-                    reason: report.reason.to_string(),
-                },
-            }));
-        })),
-    }
-}
-
-/// What was seen, for the summary.
-#[derive(Default)]
-struct Tally {
-    apns: usize,
-    fcm: usize,
-    languages: BTreeSet<&'static str>,
-    cooling_down: usize,
-    blacklisted: usize,
-    dead_tokens: usize,
-    without_device: usize,
-    latencies_ms: Vec<i64>,
-}
-
 struct Demo {
     pipeline: Pipeline,
     http: tokio::runtime::Runtime,
@@ -242,9 +127,7 @@ impl Demo {
 
     /// The story, one step after the other.
     fn play(&mut self) -> anyhow::Result<()> {
-        for sample in samples() {
-            add_message(self.pipeline.storage(), &sample)?;
-        }
+        cast::add_messages(self.pipeline.storage())?;
         self.step(
             "five players log in on six devices",
             "/post_events_json",
@@ -321,75 +204,9 @@ impl Demo {
         }
         // Everything is reported before its request is finished, so all lines are here.
         while let Ok(line) = self.output.try_recv() {
-            self.print(line);
+            self.tally.print(line);
         }
         Ok(())
-    }
-
-    fn print(&mut self, line: Line) {
-        match line {
-            Line::Delivered {
-                login,
-                platform,
-                title,
-                body,
-                latency_ms,
-            } => {
-                match platform.provider() {
-                    Some(Provider::Apns) => self.tally.apns += 1,
-                    Some(Provider::Fcm | Provider::WebPush) | None => self.tally.fcm += 1,
-                }
-                self.tally.latencies_ms.push(latency_ms);
-                let language = player(login).map_or("", |player| player.language.1);
-                self.tally.languages.insert(language);
-                println!(
-                    "            delivered    {:<7} {:<15} {language:<9} {title} – {body}",
-                    name(login),
-                    device(platform)
-                );
-            }
-            Line::Refused {
-                login,
-                platform,
-                outcome,
-                reason,
-            } => {
-                let dead = outcome == Outcome::Unregistered;
-                self.tally.dead_tokens += usize::from(dead);
-                let word = if dead { "dead token" } else { "refused" };
-                println!(
-                    "            {word:<12} {:<7} {:<15} {reason}",
-                    name(login),
-                    device(platform)
-                );
-            }
-            Line::Ended(end) => {
-                let (word, counter) = match end.reason {
-                    EndReason::CoolingDown => ("cooldown", &mut self.tally.cooling_down),
-                    EndReason::Blacklisted => ("blacklist", &mut self.tally.blacklisted),
-                    EndReason::NoDevice => ("no device", &mut self.tally.without_device),
-                    EndReason::Recorded => return,
-                    EndReason::NoHandler
-                    | EndReason::InvalidEvent
-                    | EndReason::UnknownUser
-                    | EndReason::NoText
-                    | EndReason::MissingParameter
-                    | EndReason::StorageFailed => {
-                        println!(
-                            "            {:<12} {}",
-                            end.reason.as_str(),
-                            name(end.login)
-                        );
-                        return;
-                    }
-                };
-                *counter += 1;
-                println!(
-                    "            {word:<12} {:<7} nothing is sent",
-                    name(end.login)
-                );
-            }
-        }
     }
 
     /// What APNs said about the token is written back behind the delivery's back.
@@ -481,117 +298,4 @@ impl Demo {
 
 fn format_elapsed(since: Instant) -> String {
     format!("{:.2} s", since.elapsed().as_secs_f64())
-}
-
-fn player(login: LoginId) -> Option<&'static Player> {
-    PLAYERS.iter().find(|player| player.login == login.0)
-}
-
-fn name(login: LoginId) -> &'static str {
-    player(login).map_or("?", |player| player.name)
-}
-
-fn device(platform: Platform) -> &'static str {
-    match platform {
-        Platform::ANDROID => "Android phone",
-        Platform::IPHONE => "iPhone",
-        Platform::IPAD => "iPad",
-        Platform::ANDROID_TABLET => "Android tablet",
-        _ => "?",
-    }
-}
-
-fn logins() -> Value {
-    let events: Vec<Value> = PLAYERS
-        .iter()
-        .flat_map(|player| {
-            player.devices.iter().map(|(platform, token)| {
-                json!({
-                    "user_id": player.login,
-                    "event_id": 4001,
-                    "timestamp": now_ms(),
-                    "pairs": {
-                        "languageId": player.language.0,
-                        "platformId": platform.0,
-                        "deviceToken": token,
-                        "applicationVersion": 1
-                    }
-                })
-            })
-        })
-        .collect();
-    json!({ "events": events })
-}
-
-fn events(event_id: i32, logins: &[i64], pairs: impl Fn(i64) -> Value) -> Value {
-    let events: Vec<Value> = logins
-        .iter()
-        .map(|login| {
-            json!({
-                "user_id": login,
-                "event_id": event_id,
-                "timestamp": now_ms(),
-                "pairs": pairs(*login)
-            })
-        })
-        .collect();
-    json!({ "events": events })
-}
-
-fn now_ms() -> i64 {
-    crate::telemetry::system_clock().now().0
-}
-
-fn add_message(storage: &Storage, sample: &Sample) -> anyhow::Result<()> {
-    let message = storage.upsert_message(&sample.attributes)?;
-    for ((language, _), title, text) in sample.texts {
-        storage.upsert_localization(message, *language, title, text)?;
-    }
-    Ok(())
-}
-
-fn samples() -> [Sample; 3] {
-    let attributes = |name: &str, trigger: i32| MessageAttributes {
-        name: name.to_owned(),
-        trigger_event_id: Some(trigger),
-        cooldown_ms: None,
-        screen: String::new(),
-        expiry_millis: None,
-        priority: Priority::Normal,
-    };
-    [
-        Sample {
-            attributes: attributes("level_up", 101),
-            texts: &[
-                (ENGLISH, "Bravo, {name}!", "You have reached level {level}."),
-                (GERMAN, "Bravo, {name}!", "Du hast Stufe {level} erreicht."),
-                (SERBIAN, "Bravo, {name}!", "Sada si na nivou {level}."),
-                (
-                    JAPANESE,
-                    "おめでとう、{name}！",
-                    "レベル{level}に到達しました。",
-                ),
-            ],
-        },
-        Sample {
-            attributes: MessageAttributes {
-                cooldown_ms: Some(10 * 60 * 1000),
-                screen: "village".to_owned(),
-                priority: Priority::High,
-                ..attributes("village_raided", 102)
-            },
-            texts: &[
-                (ENGLISH, "Raid!", "Your village is under attack."),
-                (JAPANESE, "襲撃！", "あなたの村が攻撃されています。"),
-            ],
-        },
-        Sample {
-            attributes: attributes("daily_bonus", 103),
-            texts: &[
-                (ENGLISH, "Daily bonus", "Your bonus is ready."),
-                (GERMAN, "Tagesbonus", "Dein Bonus liegt bereit."),
-                (SERBIAN, "Dnevni bonus", "Tvoj bonus te čeka."),
-            ],
-        },
-    ]
 }
