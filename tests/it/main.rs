@@ -26,4 +26,6 @@ mod delivery;
 
 mod folding;
 
+mod foreign;
+
 mod pushkin_doors;
