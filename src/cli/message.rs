@@ -2,7 +2,11 @@
 //!
 //! A running daemon sees every change within two seconds.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
@@ -92,11 +96,13 @@ enum PriorityName {
 pub fn message(configuration: &Path, arguments: &MessageArguments) -> anyhow::Result<ExitCode> {
     let storage = open(configuration)?;
     match &arguments.command {
-        MessageCommand::List => list(&storage, arguments.json),
-        MessageCommand::Show { name } => show(&existing(&storage, name)?, arguments.json),
+        MessageCommand::List => answer(&list(&storage, arguments.json))?,
+        MessageCommand::Show { name } => {
+            answer(&show(&existing(&storage, name)?, arguments.json))?;
+        }
         MessageCommand::Add(add) => {
             let message = add_message(&storage, add)?;
-            show(&message, arguments.json);
+            answer(&show(&message, arguments.json))?;
         }
         MessageCommand::Delete { name, language } => {
             let message = existing(&storage, name)?;
@@ -167,21 +173,27 @@ fn add_message(storage: &Storage, add: &AddArguments) -> anyhow::Result<Message>
     existing(storage, &add.name)
 }
 
-#[allow(clippy::print_stdout, reason = "this is the command's answer")]
-fn list(storage: &Storage, as_json: bool) {
+/// Prints the command's answer. Whoever reads only its beginning (`| head`) is not an error.
+fn answer(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+fn list(storage: &Storage, as_json: bool) -> String {
     let catalogue = storage.catalogue();
     if as_json {
         let all: Vec<Value> = catalogue
             .messages()
             .map(|message| to_json(message))
             .collect();
-        println!("{}", Value::Array(all));
-        return;
+        return format!("{}\n", Value::Array(all));
     }
-    println!(
-        "{:>6}  {:<24} {:>8}  {:>12}  languages",
-        "id", "name", "trigger", "cooldown ms"
-    );
+    let row = |id: &str, name: &str, trigger: &str, cooldown: &str, languages: &str| {
+        format!("{id:>6}  {name:<24} {trigger:>8}  {cooldown:>12}  {languages}\n")
+    };
+    let mut table = row("id", "name", "trigger", "cooldown ms", "languages");
     for message in catalogue.messages() {
         let optional = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
         let languages: Vec<String> = message
@@ -189,24 +201,23 @@ fn list(storage: &Storage, as_json: bool) {
             .iter()
             .map(|text| text.language.to_string())
             .collect();
-        println!(
-            "{:>6}  {:<24} {:>8}  {:>12}  {}",
-            message.id,
-            message.name,
-            optional(message.trigger_event_id.map(i64::from)),
-            optional(message.cooldown_ms),
-            languages.join(" ")
+        table += &row(
+            &message.id.to_string(),
+            &message.name,
+            &optional(message.trigger_event_id.map(i64::from)),
+            &optional(message.cooldown_ms),
+            &languages.join(" "),
         );
     }
+    table
 }
 
-#[allow(clippy::print_stdout, reason = "this is the command's answer")]
-fn show(message: &Message, as_json: bool) {
+fn show(message: &Message, as_json: bool) -> String {
     let json = to_json(message);
     if as_json {
-        println!("{json}");
+        format!("{json}\n")
     } else {
-        println!("{json:#}");
+        format!("{json:#}\n")
     }
 }
 

@@ -254,6 +254,8 @@ on_each_database! {
         app.post_events(&[login(1, 99, "fridge", 1), event(1, 100, json!({}))]);
         app.finish();
         assert!(app.csv()[0].starts_with("4,1,"), "{:?}", app.csv());
+        let ended = "onegin_notifications_ended_total{provider=\"none\",outcome=\"unknown_platform\"}";
+        assert_eq!(app.metric(ended), 1);
     }
 }
 

@@ -75,6 +75,7 @@ impl Writer {
         if self.write_patiently() {
             self.setting.metrics.lines.inc_by(self.reports.len() as u64);
             for Taken { value, slot, held } in self.reports.drain(..) {
+                self.setting.metrics.count(&value);
                 if let Some(observer) = &self.setting.observer {
                     observer(&value);
                 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use model::{MetricName, Outcome, Provider};
+use model::{MetricName, Provider};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -13,7 +13,6 @@ use queue::PanicCounter;
 /// The metrics of all senders; one for the program, cloned into each sender.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    ended: Family<EndedLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     retries: Family<RequestLabels, Counter>,
     connections: Family<ProviderLabels, Gauge>,
@@ -29,7 +28,6 @@ impl Metrics {
     #[must_use]
     pub fn new(registry: &mut Registry, panics: PanicCounter) -> Self {
         let metrics = Self {
-            ended: Family::default(),
             requests: Family::default(),
             retries: Family::default(),
             connections: Family::default(),
@@ -45,7 +43,6 @@ impl Metrics {
             )+};
         }
         register! {
-            NotificationsEnded => ended,
             SenderRequests => requests,
             SenderRetries => retries,
             SenderConnections => connections,
@@ -71,14 +68,6 @@ impl Metrics {
             })
         };
         ProviderMetrics {
-            ended: Outcome::ALL.map(|outcome| {
-                self.ended
-                    .get_or_create(&EndedLabels {
-                        provider: service,
-                        outcome: OutcomeLabel(outcome),
-                    })
-                    .clone()
-            }),
             requests: by_class(&self.requests),
             retries: by_class(&self.retries),
             connections: self.connections.get_or_create(&labels).clone(),
@@ -100,7 +89,6 @@ impl Metrics {
 /// One push service's metrics, ready to count.
 #[derive(Clone, Debug)]
 pub struct ProviderMetrics {
-    ended: [Counter; Outcome::ALL.len()],
     requests: [Counter; ResultClass::ALL.len()],
     retries: [Counter; ResultClass::ALL.len()],
     pub(crate) connections: Gauge,
@@ -111,11 +99,6 @@ pub struct ProviderMetrics {
 }
 
 impl ProviderMetrics {
-    pub(crate) fn ended(&self, outcome: Outcome) {
-        let place = Outcome::ALL.iter().position(|other| *other == outcome);
-        self.ended[place.expect("ALL has every outcome")].inc();
-    }
-
     pub(crate) fn request(&self, result: ResultClass) {
         self.requests[result as usize].inc();
     }
@@ -190,9 +173,6 @@ impl ResultClass {
 struct ServiceLabel(Provider);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct OutcomeLabel(Outcome);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum RenewalResult {
     Ok,
     Failed,
@@ -221,7 +201,6 @@ macro_rules! label_value {
 
 label_value! {
     ServiceLabel => |label| label.0.as_str(),
-    OutcomeLabel => |label| label.0.as_str(),
     ResultClass => |label| label.as_str(),
     RenewalResult => |label| label.as_str(),
 }
@@ -229,12 +208,6 @@ label_value! {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ProviderLabels {
     provider: ServiceLabel,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct EndedLabels {
-    provider: ServiceLabel,
-    outcome: OutcomeLabel,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -257,13 +230,11 @@ mod tests {
     fn what_is_counted_is_exported_under_its_name() {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry, PanicCounter::default()).of(Provider::Apns);
-        metrics.ended(Outcome::Unregistered);
         metrics.request(ResultClass::Throttled);
         metrics.renewal(false);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
-            "notifications_ended_total{provider=\"apns\",outcome=\"unregistered\"} 1",
             "sender_requests_total{provider=\"apns\",result=\"throttled\"} 1",
             "credential_renewals_total{provider=\"apns\",result=\"failed\"} 1",
         ] {

@@ -9,7 +9,6 @@ use tracing::{debug, error, info, warn};
 
 use super::delivery::Delivery;
 use crate::{
-    metrics::ProviderMetrics,
     provider::{Reason, TokenFate},
     prune_guard::{Belief, PruneGuard},
 };
@@ -20,7 +19,6 @@ pub(super) struct Ledger {
     reports: Producer<Report>,
     feedback: Producer<Feedback>,
     clock: Clock,
-    metrics: ProviderMetrics,
     guard: PruneGuard,
     /// Whether the last word about our credential or configuration was a refusal.
     in_trouble: bool,
@@ -32,14 +30,12 @@ impl Ledger {
         reports: Producer<Report>,
         feedback: Producer<Feedback>,
         clock: Clock,
-        metrics: ProviderMetrics,
     ) -> Self {
         Self {
             provider,
             reports,
             feedback,
             clock,
-            metrics,
             guard: PruneGuard::default(),
             in_trouble: false,
         }
@@ -121,7 +117,6 @@ impl Ledger {
             %reason,
             "a notification ended"
         );
-        self.metrics.ended(outcome);
         // The slot goes along: until the line is written the notification counts here.
         self.reports.send_holding(
             notification.lane,

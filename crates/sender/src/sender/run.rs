@@ -98,7 +98,6 @@ impl<P: Provider> Run<P> {
                 parts.reports.clone(),
                 parts.feedback.clone(),
                 parts.clock.clone(),
-                metrics.clone(),
             ),
             stop: Arc::clone(&parts.stop),
             pool: Pool::new(

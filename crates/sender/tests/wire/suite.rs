@@ -19,7 +19,7 @@ pub(crate) fn each_notification_is_delivered_and_reported_once(service: Service)
     let mut rig = Setup::default().start(service);
     rig.deliver_each_once(500);
     let metrics = rig.metrics();
-    assert!(metrics.contains("outcome=\"delivered\"} 500"), "{metrics}");
+    assert!(metrics.contains("result=\"success\"} 500"), "{metrics}");
 }
 
 pub(crate) fn room_in_the_queue_is_given_back_with_the_report(service: Service) {
