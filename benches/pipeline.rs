@@ -2,8 +2,10 @@
 //!
 //! Daemon and simulator are processes of their own; what counts is the daemon's CPU time, read
 //! from the operating system, because these figures hold on a busy machine and wall time does
-//! not. Run with `cargo bench --bench pipeline`; PostgreSQL joins in when
-//! `ONEGIN_TEST_POSTGRES_URL` names an empty database to use.
+//! not. The last round posts at half of the rate that was reached before and measures the time
+//! from the event to its arrival at the push service. Run with `cargo bench --bench pipeline`;
+//! PostgreSQL joins in when `ONEGIN_TEST_POSTGRES_URL` is set (a database of the bench's own is
+//! made there and dropped).
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a bench's output is its purpose")]
 
@@ -17,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
 use serde_json::{Value, json};
 
 const ONEGIN: &str = env!("CARGO_BIN_EXE_onegin");
@@ -24,6 +27,9 @@ const ONEGIN: &str = env!("CARGO_BIN_EXE_onegin");
 const USERS: i64 = 20_000;
 /// Events of one POST.
 const BATCH: usize = 100;
+/// Events of one POST while latency is measured, and POSTs of that round.
+const PACED_BATCH: usize = 10;
+const PACED_POSTS: u32 = 1_500;
 /// Clock ticks per second of /proc's CPU times: Linux shows 100 to every process.
 const TICKS_PER_SECOND: f64 = 100.0;
 const LIMIT: Duration = Duration::from_secs(300);
@@ -51,8 +57,8 @@ impl Process {
 }
 
 /// Nobody ever sends to `pause`.
-fn pause_for(milliseconds: u64, pause: &mpsc::Receiver<()>) {
-    let waited = pause.recv_timeout(Duration::from_millis(milliseconds));
+fn pause_for(time: Duration, pause: &mpsc::Receiver<()>) {
+    let waited = pause.recv_timeout(time);
     debug_assert!(waited.is_err());
 }
 
@@ -98,7 +104,7 @@ impl Client {
     /// Posts until it is taken: a full queue is part of the measurement.
     fn post(&mut self, body: &str, pause: &mpsc::Receiver<()>) {
         while self.send("POST /post_events_json", body).0 != 200 {
-            pause_for(2, pause);
+            pause_for(Duration::from_millis(2), pause);
         }
     }
 
@@ -114,7 +120,7 @@ impl Client {
         let deadline = Instant::now() + LIMIT;
         while self.metric(metric) < count {
             assert!(Instant::now() < deadline, "{metric} did not reach {count}");
-            pause_for(10, pause);
+            pause_for(Duration::from_millis(10), pause);
         }
     }
 }
@@ -131,7 +137,7 @@ fn simulator(directory: &Path) -> (Process, String) {
             "--control-port",
             "0",
         ])
-        .args(["--log-limit", "0", "--directory"])
+        .args(["--log-limit", "20000", "--directory"])
         .arg(directory.join("simulator"))
         .stdout(Stdio::piped())
         .spawn()
@@ -198,93 +204,230 @@ fn login(user: i64) -> Value {
         "platformId": platform, "deviceToken": format!("{user:064x}"), "languageId": 1}})
 }
 
-/// Times one round and prints its line: `count` of `metric` more, by posting `bodies`.
-fn round(name: &str, daemon: &Process, address: &str, bodies: &[String], metric: &str, count: i64) {
-    let (_never, pause) = mpsc::channel();
-    let mut client = Client::connect(address);
-    let before = client.metric(metric);
-    let (cpu, wall) = (daemon.cpu_seconds(), Instant::now());
-    for body in bodies {
-        client.post(body, &pause);
-    }
-    client.wait_for(metric, before + count.unsigned_abs(), &pause);
-    let (cpu, wall) = (daemon.cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
-    #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
-    let count = count as f64;
-    println!(
-        "{name:<44} {:>9.0}/s wall  {:>7.2} CPU-s  {:>9.0} per CPU-s  {:>7.1} us CPU each",
-        count / wall,
-        cpu,
-        count / cpu,
-        cpu / count * 1e6
-    );
+/// A daemon with its simulator, ready to be measured.
+struct Bench {
+    database: &'static str,
+    daemon: Process,
+    address: String,
+    /// The simulator's control API, `host:port`.
+    control: String,
+    _simulator: Process,
+    _directory: tempfile::TempDir,
+    pause: (mpsc::Sender<()>, mpsc::Receiver<()>),
 }
 
-fn measure(database: &str, database_url: &str) {
-    let directory = tempfile::tempdir().expect("a temporary folder");
-    let (_simulator, messenger) = simulator(directory.path());
-    let configuration = directory.path().join("config.ini");
-    let path = directory.path().display();
-    let sections = format!(
-        "[ServerSpecific]\nport = 0\nbind_address = 127.0.0.1\n{messenger}fcm_rate_limit_per_sec = 0\n\
-         [Log]\nmain_log_path = {path}/log/\nmain_log_level = WARNING\nnotification_log_path = {path}/log/\n\
-         [Database]\ndb_url = {}\n",
-        database_url.replace("FOLDER", &path.to_string())
-    );
-    fs::write(&configuration, sections).expect("a file");
-    onegin(&configuration, &["--upgrade-db"]);
-    let message = |name, trigger, cooldown: &[&str]| {
-        let mut arguments = vec!["message", "add", name, "--trigger", trigger];
-        arguments.extend(["--language", "1", "--title", "T", "--text", "Hello, world"]);
-        arguments.extend(cooldown);
-        onegin(&configuration, &arguments);
-    };
-    message("plain", "101", &[]);
-    message("cooled_down", "102", &["--cooldown-ms", "1"]);
-    let (daemon, address) = daemon(&configuration);
+impl Bench {
+    fn start(database: &'static str, database_url: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary folder");
+        let (simulator, messenger) = simulator(directory.path());
+        let control = messenger
+            .lines()
+            .next()
+            .and_then(|line| line.rsplit_once("http://"));
+        let control = control
+            .expect("the first line names the control API")
+            .1
+            .to_owned();
+        let configuration = directory.path().join("config.ini");
+        let path = directory.path().display();
+        let sections = format!(
+            "[ServerSpecific]\nport = 0\nbind_address = 127.0.0.1\n\
+             {messenger}fcm_rate_limit_per_sec = 0\n\
+             [Log]\nmain_log_path = {path}/log/\nmain_log_level = WARNING\n\
+             notification_log_path = {path}/log/\n\
+             [Database]\ndb_url = {}\n",
+            database_url.replace("FOLDER", &path.to_string())
+        );
+        fs::write(&configuration, sections).expect("a file");
+        onegin(&configuration, &["--upgrade-db"]);
+        let message = |name, trigger, text, more: &[&str]| {
+            let mut arguments = vec!["message", "add", name, "--trigger", trigger];
+            arguments.extend(["--language", "1", "--title", "T", "--text", text]);
+            arguments.extend(more);
+            onegin(&configuration, &arguments);
+        };
+        message("plain", "101", "Hello, world", &[]);
+        message(
+            "cooled_down",
+            "102",
+            "Hello, world",
+            &["--cooldown-ms", "1"],
+        );
+        message("timed", "103", "{sent}", &[]);
+        let (daemon, address) = daemon(&configuration);
+        Self {
+            database,
+            daemon,
+            address,
+            control,
+            _simulator: simulator,
+            _directory: directory,
+            pause: mpsc::channel(),
+        }
+    }
+
+    /// Times one round and prints its line: posts `bodies` and waits for `count` more of
+    /// `metric`. Returns the rate by wall time.
+    fn round(&self, name: &str, bodies: &[String], metric: &str, count: i64) -> f64 {
+        let mut client = Client::connect(&self.address);
+        let before = client.metric(metric);
+        let (cpu, wall) = (self.daemon.cpu_seconds(), Instant::now());
+        for body in bodies {
+            client.post(body, &self.pause.1);
+        }
+        client.wait_for(metric, before + count.unsigned_abs(), &self.pause.1);
+        let (cpu, wall) = (
+            self.daemon.cpu_seconds() - cpu,
+            wall.elapsed().as_secs_f64(),
+        );
+        #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
+        let count = count as f64;
+        let name = format!("{}: {name}", self.database);
+        println!(
+            "{name:<36} {:>9.0}/s wall  {cpu:>7.2} CPU-s  {:>9.0} per CPU-s  {:>7.1} us CPU each",
+            count / wall,
+            count / cpu,
+            cpu / count * 1e6
+        );
+        count / wall
+    }
+
+    /// Posts at `rate` events per second and prints how long they took to the push services.
+    fn latency(&self, rate: f64) {
+        let interval = Duration::from_secs_f64(PACED_BATCH as f64 / rate);
+        let mut client = Client::connect(&self.address);
+        let mut control = Client::connect(&self.control);
+        control.send("DELETE /received", "");
+        let started = Instant::now();
+        let mut user = 0;
+        for post in 0..PACED_POSTS {
+            let due = started + interval * post;
+            pause_for(due.saturating_duration_since(Instant::now()), &self.pause.1);
+            let sent = now_us().to_string();
+            let events: Vec<Value> = (0..PACED_BATCH)
+                .map(|_| {
+                    user = (user + 1) % USERS;
+                    json!({"user_id": user, "event_id": 103, "timestamp": 1, "pairs": {"sent": sent}})
+                })
+                .collect();
+            client.post(&json!({ "events": events }).to_string(), &self.pause.1);
+        }
+        let expected = PACED_BATCH * PACED_POSTS as usize;
+        let deadline = Instant::now() + LIMIT;
+        let mut latencies_us = Vec::new();
+        while latencies_us.len() < expected {
+            assert!(Instant::now() < deadline, "not everything arrived");
+            pause_for(Duration::from_millis(50), &self.pause.1);
+            latencies_us = ["apns", "fcm"]
+                .map(|service| arrivals(&mut control, service))
+                .concat();
+        }
+        latencies_us.sort_unstable();
+        let percentile = |permille: usize| {
+            let micros = latencies_us[(expected - 1) * permille / 1000];
+            Duration::from_micros(micros.unsigned_abs())
+        };
+        println!(
+            "{}: event to push service at {rate:.0}/s: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?}",
+            self.database,
+            percentile(500),
+            percentile(900),
+            percentile(990),
+            percentile(1000)
+        );
+    }
+}
+
+/// Microseconds from posting to arrival of everything that a service has received.
+fn arrivals(control: &mut Client, service: &str) -> Vec<i64> {
+    let (mut latencies, mut from) = (Vec::new(), 0);
+    loop {
+        let path = format!("GET /received?service={service}&from={from}");
+        let page = control.send(&path, "").1;
+        let page: Vec<Value> = serde_json::from_str(&page).expect("a list");
+        let Some(last) = page.last() else {
+            return latencies;
+        };
+        from = last["number"].as_u64().expect("a position") + 1;
+        latencies.extend(page.iter().map(|received| {
+            let payload = &received["payload"];
+            let sent = payload["aps"]["alert"]["body"]
+                .as_str()
+                .or(payload["message"]["data"]["message"].as_str())
+                .and_then(|sent| sent.parse::<i64>().ok())
+                .expect("the text is the time of posting");
+            received["time_us"].as_i64().expect("a time") - sent
+        }));
+    }
+}
+
+fn now_us() -> i64 {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "compared with the simulator's wall clock"
+    )]
+    let now = std::time::SystemTime::now();
+    let since_1970 = now
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970");
+    i64::try_from(since_1970.as_micros()).expect("before the year 294,000")
+}
+
+fn measure(database: &'static str, database_url: &str) {
+    let bench = Bench::start(database, database_url);
     let event = |event_id: i32| {
         bodies(
             move |user| json!({"user_id": user, "event_id": event_id, "timestamp": 1, "pairs": {}}),
         )
     };
-    let row = |what: &str| format!("{database}: {what}");
-    let finished = "onegin_requests_finished_total";
     let requests = USERS / i64::try_from(BATCH).expect("small");
-    round(
-        &row("logins (per 100)"),
-        &daemon,
-        &address,
+    bench.round(
+        "POSTs of 100 logins",
         &bodies(login),
-        finished,
+        "onegin_requests_finished_total",
         requests,
     );
     let delivered = "onegin_notifications_ended_total";
     // The first round opens connections and fills caches.
-    round(
-        &row("first round"),
-        &daemon,
-        &address,
-        &event(101),
-        delivered,
-        USERS,
-    );
-    for _ in 0..2 {
-        round(
-            &row("without cooldown"),
-            &daemon,
-            &address,
-            &event(101),
-            delivered,
-            USERS,
-        );
-        round(
-            &row("with cooldown"),
-            &daemon,
-            &address,
-            &event(102),
-            delivered,
-            USERS,
-        );
+    bench.round("first round", &event(101), delivered, USERS);
+    let mut rate = 0.0_f64;
+    for _ in 0..3 {
+        rate = rate.max(bench.round("without cooldown", &event(101), delivered, USERS));
+        bench.round("with cooldown", &event(102), delivered, USERS);
+    }
+    bench.latency(rate / 2.0);
+}
+
+/// A PostgreSQL database of the bench's own.
+struct PostgresDatabase {
+    admin_url: String,
+    name: String,
+}
+
+impl PostgresDatabase {
+    fn new(admin_url: String) -> Self {
+        let name = format!("onegin_bench_{}", std::process::id());
+        let database = Self { admin_url, name };
+        database.execute(&format!("CREATE DATABASE {}", database.name));
+        database
+    }
+
+    fn url(&self) -> String {
+        let (server, _) = self.admin_url.rsplit_once('/').expect("a database URL");
+        format!("{server}/{}", self.name)
+    }
+
+    fn execute(&self, sql: &str) {
+        let mut connection = PgConnection::establish(&self.admin_url).expect("PostgreSQL answers");
+        connection
+            .batch_execute(sql)
+            .expect("the statement is right");
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        self.execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
 }
 
@@ -292,7 +435,10 @@ fn main() {
     println!("{USERS} users, {BATCH} events per POST, one notification per event");
     measure("SQLite", "sqlite:FOLDER/bench.db");
     match std::env::var("ONEGIN_TEST_POSTGRES_URL") {
-        Ok(url) => measure("PostgreSQL", &url),
+        Ok(url) => {
+            let database = PostgresDatabase::new(url);
+            measure("PostgreSQL", &database.url());
+        }
         Err(_) => println!("PostgreSQL: skipped, ONEGIN_TEST_POSTGRES_URL is not set"),
     }
 }

@@ -222,7 +222,7 @@ fn describe(received: &Received) -> Value {
     };
     json!({
         "number": received.number,
-        "time_ms": u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+        "time_us": u64::try_from(wall.as_micros()).unwrap_or(u64::MAX),
         "connection": received.connection,
         "stream": received.stream,
         "token": received.token,
