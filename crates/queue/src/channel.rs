@@ -185,6 +185,35 @@ impl<T> Drop for Permit<T> {
     }
 }
 
+/// How many items of each lane a consumer has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Of the urgent lane.
+    pub urgent: usize,
+    /// Of the bulk lane.
+    pub bulk: usize,
+}
+
+impl Room {
+    const UNLIMITED: Self = Self {
+        urgent: usize::MAX,
+        bulk: usize::MAX,
+    };
+
+    /// Whether there is room at all.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self.urgent == 0 && self.bulk == 0
+    }
+
+    fn of_mut(&mut self, lane: Lane) -> &mut usize {
+        match lane {
+            Lane::Urgent => &mut self.urgent,
+            Lane::Bulk => &mut self.bulk,
+        }
+    }
+}
+
 /// The end that a stage empties. Clones share the work: each value goes to one of them.
 pub struct Consumer<T> {
     urgent: Receiver<Taken<T>>,
@@ -233,15 +262,17 @@ impl<T> Consumer<T> {
         }
     }
 
-    /// As [`Consumer::take`], for an async stage. Cancelling it loses nothing.
-    pub async fn take_async(&self, batch: &mut Vec<Taken<T>>, max_items: usize) -> bool
+    /// As [`Consumer::take`], for an async stage that has so much room for each lane: what waits
+    /// in a lane without room does not keep the other lane's values from coming. Cancelling it
+    /// loses nothing.
+    pub async fn take_async(&self, batch: &mut Vec<Taken<T>>, room: Room) -> bool
     where
         T: Load,
     {
         loop {
             // Registered before looking, so that an arrival in between is not missed.
             let arrived = self.gate.arrived.notified();
-            if !self.take_available(batch, max_items) {
+            if !self.take_within(batch, room) {
                 // Siblings that wait on the same notification must learn of the end too.
                 self.gate.arrived.notify_one();
                 return !batch.is_empty();
@@ -263,7 +294,7 @@ impl<T> Consumer<T> {
     {
         let mut items = 0;
         while items < max_items {
-            match self.pick() {
+            match self.pick(Room::UNLIMITED) {
                 Pick::Value(taken) => {
                     items += taken.value.items().max(1);
                     batch.push(taken);
@@ -275,15 +306,40 @@ impl<T> Consumer<T> {
         true
     }
 
-    fn pick(&self) -> Pick<T> {
+    fn take_within(&self, batch: &mut Vec<Taken<T>>, mut room: Room) -> bool
+    where
+        T: Load,
+    {
+        loop {
+            match self.pick(room) {
+                Pick::Value(taken) => {
+                    let left = room.of_mut(taken.slot.lane);
+                    *left = left.saturating_sub(taken.value.items().max(1));
+                    batch.push(taken);
+                }
+                Pick::Nothing => return true,
+                Pick::Closed => return false,
+            }
+        }
+    }
+
+    fn pick(&self, mut room: Room) -> Pick<T> {
         let turn = self.turns.fetch_add(1, Ordering::Relaxed) % TURNS_PER_BULK;
-        let (first, second) = if turn == TURNS_PER_BULK - 1 {
-            (&self.bulk, &self.urgent)
+        let lanes = if turn == TURNS_PER_BULK - 1 {
+            [Lane::Bulk, Lane::Urgent]
         } else {
-            (&self.urgent, &self.bulk)
+            [Lane::Urgent, Lane::Bulk]
         };
         let mut closed = true;
-        for channel in [first, second] {
+        for lane in lanes {
+            let channel = match lane {
+                Lane::Urgent => &self.urgent,
+                Lane::Bulk => &self.bulk,
+            };
+            if *room.of_mut(lane) == 0 {
+                closed = false;
+                continue;
+            }
             match channel.try_recv() {
                 Ok(taken) => return Pick::Value(taken),
                 Err(TryRecvError::Empty) => closed = false,

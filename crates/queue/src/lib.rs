@@ -16,7 +16,7 @@ mod workers;
 
 mod monitor;
 
-pub use channel::{Consumer, Permit, Producer, Taken, bounded};
+pub use channel::{Consumer, Permit, Producer, Room, Taken, bounded};
 pub use gate::{Full, Limits, Slot, WhenFull};
 pub use monitor::{Monitor, QueueCollector};
 pub use workers::{PanicCounter, Workers};

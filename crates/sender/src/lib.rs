@@ -46,6 +46,6 @@ mod metrics;
 pub use config::{MessengerConfig, SenderConfig};
 pub use error::{CredentialError, SenderError};
 pub use metrics::Metrics;
-pub use provider::{Provider, Reason};
+pub use provider::{Prepared, Provider, Reason};
 pub use retry::BackOff;
 pub use sender::{PoolSettings, SenderThread, start};

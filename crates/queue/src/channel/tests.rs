@@ -21,6 +21,11 @@ impl Load for Weighed {
     }
 }
 
+const ROOM: Room = Room {
+    urgent: 10,
+    bulk: 10,
+};
+
 fn queue(items: usize) -> (Producer<Weighed>, Consumer<Weighed>) {
     bounded(QueueName::Request, Limits::items(items))
 }
@@ -197,17 +202,41 @@ fn an_async_consumer_is_woken_by_values_and_by_the_end() {
     let mut context = Context::from_waker(Waker::noop());
     let mut batch = Vec::new();
     {
-        let mut take = Box::pin(consumer.take_async(&mut batch, 10));
+        let mut take = Box::pin(consumer.take_async(&mut batch, ROOM));
         assert!(take.as_mut().poll(&mut context).is_pending());
         assert!(send(&producer, Lane::Urgent, 1, "a"));
         assert_eq!(take.as_mut().poll(&mut context), Poll::Ready(true));
     }
     assert_eq!(names(&batch), ["a"]);
     batch.clear();
-    let mut take = Box::pin(consumer.take_async(&mut batch, 10));
+    let mut take = Box::pin(consumer.take_async(&mut batch, ROOM));
     assert!(take.as_mut().poll(&mut context).is_pending());
     drop(producer);
     assert_eq!(take.as_mut().poll(&mut context), Poll::Ready(false));
+}
+
+#[test]
+fn a_lane_without_room_does_not_keep_the_other_one_waiting() {
+    let (producer, consumer) = queue(100);
+    for _ in 0..20 {
+        assert!(send(&producer, Lane::Bulk, 1, "bulk"));
+    }
+    let mut context = Context::from_waker(Waker::noop());
+    let mut batch = Vec::new();
+    let room = Room { urgent: 5, bulk: 0 };
+    {
+        let mut take = Box::pin(consumer.take_async(&mut batch, room));
+        assert!(take.as_mut().poll(&mut context).is_pending());
+        assert!(send(&producer, Lane::Urgent, 1, "urgent"));
+        assert_eq!(take.as_mut().poll(&mut context), Poll::Ready(true));
+    }
+    assert_eq!(names(&batch), ["urgent"]);
+    batch.clear();
+    let room = Room { urgent: 5, bulk: 3 };
+    let mut take = Box::pin(consumer.take_async(&mut batch, room));
+    assert_eq!(take.as_mut().poll(&mut context), Poll::Ready(true));
+    drop(take);
+    assert_eq!(names(&batch), ["bulk", "bulk", "bulk"]);
 }
 
 proptest! {

@@ -58,6 +58,13 @@ impl Ready {
         self.urgent.len() + self.bulk.len()
     }
 
+    pub(super) fn len_of(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Urgent => self.urgent.len(),
+            Lane::Bulk => self.bulk.len(),
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }

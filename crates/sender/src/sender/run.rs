@@ -19,7 +19,7 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use model::{Lane, Notification, Outcome};
-use queue::{Consumer, Taken};
+use queue::{Consumer, Room, Taken};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -185,20 +185,28 @@ impl<P: Provider> Run<P> {
             event = self.pool.event() => Woken::Pool(event),
             () = news.notified() => Woken::News,
             () = authorization.changed.notified() => Woken::Authorized,
-            open = self.queue.take_async(&mut self.taken, room), if room > 0 => {
+            open = self.queue.take_async(&mut self.taken, room), if !room.is_none() => {
                 Woken::Queue { open }
             }
             () = sleep_until(wake_at.unwrap_or(now)), if wake_at.is_some() => Woken::Time,
         }
     }
 
-    /// Notifications that may be taken out of the queue now.
-    fn room(&self) -> usize {
+    /// Notifications that may be taken out of the queue now: a batch of each lane, so that a
+    /// broadcast that waits for its share of the streams does not hold a player's back.
+    fn room(&self) -> Room {
+        let batch_size = self.settings.batch_size.get();
+        let left = |lane| {
+            let waiting = self.gathered.len() + self.ready.len_of(lane);
+            batch_size.saturating_sub(waiting)
+        };
         if self.closed {
-            return 0;
+            return Room { urgent: 0, bulk: 0 };
         }
-        let waiting = self.gathered.len() + self.ready.len();
-        self.settings.batch_size.get().saturating_sub(waiting)
+        Room {
+            urgent: left(Lane::Urgent),
+            bulk: left(Lane::Bulk),
+        }
     }
 
     /// Notifications taken and not ended.

@@ -287,7 +287,12 @@ impl Rig {
         let mut all = Vec::new();
         while all.len() < count {
             let mut taken: Vec<Taken<T>> = Vec::new();
-            let open = self.within(consumer.take_async(&mut taken, count - all.len()));
+            let missing = count - all.len();
+            let room = queue::Room {
+                urgent: missing,
+                bulk: missing,
+            };
+            let open = self.within(consumer.take_async(&mut taken, room));
             assert!(open, "the sender ended after {} of {count}", all.len());
             all.extend(taken.into_iter().map(|taken| taken.value));
         }
