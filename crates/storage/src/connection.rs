@@ -202,6 +202,12 @@ pub(crate) fn set_up_postgres(connection: &mut PgConnection, role: Role) -> Quer
     // Diesel sets UTC on every connection. Pushkin's `timestamp` columns are in the server's own
     // zone, and stay comparable only if everyone writes them so.
     connection.batch_execute("SET TIME ZONE DEFAULT")?;
+    // Statements are prepared once per connection, on a fresh installation while the tables are
+    // empty. A plan that scans them then is kept while they grow to millions of rows, until the
+    // next analyze. All statements of this crate look rows up by key; so is every plan.
+    connection.batch_execute(
+        "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+    )?;
     match role {
         Role::Postgres { durable: false } => {
             connection.batch_execute("SET synchronous_commit = off")

@@ -3,7 +3,7 @@
 use model::{DeviceToken, LoginId, MessageId, Platform};
 use storage::{Scope, Storage};
 
-use crate::database::{ANDROID, Database, item, login, message};
+use crate::database::{ANDROID, Database, eventually, item, login, message};
 
 /// Statements of a batch in which each of `users` users logs in twice, turns a message off and
 /// claims another; a device and a user limit are at work.
@@ -96,4 +96,78 @@ pub(crate) fn an_empty_batch_costs_nothing(database: &Database) {
     );
     storage.record_last_sent(&[]).unwrap();
     assert_eq!(storage.statements(), before);
+}
+
+fn read(storage: &Storage, users: i64, offset: i64) {
+    let scope = Scope {
+        logins: (0..users).map(|user| LoginId(offset + user)).collect(),
+        ..Scope::default()
+    };
+    let knows_all = storage.fold(&scope, |read| {
+        (0..users).all(|user| read.knows(LoginId(offset + user)))
+    });
+    assert!(knows_all.unwrap().result);
+}
+
+/// A fresh installation prepares its statements while the tables are empty, and keeps the plans.
+#[test]
+fn statements_prepared_on_empty_tables_do_not_scan_the_grown_ones() {
+    let Some(database) = Database::postgres() else {
+        return;
+    };
+    const GROWN: i64 = 30_000;
+    const TABLES: [&str; 4] = [
+        "login",
+        "device",
+        "message_blacklist",
+        "user_message_last_time_sent",
+    ];
+    for table in TABLES {
+        // Otherwise an analyze may come in between and repair the plans.
+        database.execute(&format!(
+            "ALTER TABLE {table} SET (autovacuum_enabled = off)"
+        ));
+    }
+    let storage = database.open();
+    let messages = [
+        message(&storage, "a", None),
+        message(&storage, "b", Some(1)),
+    ];
+    // PostgreSQL decides about a plan of its own at the sixth execution.
+    for offset in 0..10 {
+        written(&storage, 1, offset, messages);
+        read(&storage, 1, offset);
+    }
+    database.execute(&format!(
+        "INSERT INTO login SELECT id, 1 FROM generate_series(1000, {GROWN} + 999) id;
+         INSERT INTO device (login_id, platform_id, device_token) SELECT id, 1, id::text FROM login WHERE id >= 1000;
+         INSERT INTO message_blacklist (login_id, blacklist) SELECT id, '{{}}' FROM login WHERE id >= 1000;
+         INSERT INTO user_message_last_time_sent (login_id, message_id, last_time_sent_ts_bigint)
+         SELECT id, 2, 0 FROM login WHERE id >= 1000"
+    ));
+    let of_tables = format!(
+        "FROM pg_stat_user_tables WHERE relname IN ('{}')",
+        TABLES.join("', '")
+    );
+    let figure =
+        |column: &str| database.number(&format!("SELECT sum({column})::int8 AS cell {of_tables}"));
+    // The growing itself reads the login table by scans, on a connection that has ended.
+    eventually("the growing is in the statistics", || {
+        figure("n_tup_ins") >= 4 * GROWN
+    });
+    let scanned = figure("seq_tup_read");
+    for offset in 100..110 {
+        written(&storage, 10, offset * 10, messages);
+        read(&storage, 10, offset * 10);
+    }
+    let looked_up = figure("idx_tup_fetch");
+    // A connection hands its statistics over at its end.
+    drop(storage);
+    eventually("the batches are in the statistics", || {
+        figure("idx_tup_fetch") > looked_up
+    });
+    assert!(
+        figure("seq_tup_read") - scanned < GROWN,
+        "a table was scanned"
+    );
 }
