@@ -3,10 +3,12 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use simulator::{Options, Simulator};
 
@@ -42,6 +44,47 @@ fn refused_start(directory: &Path, config: &str) -> String {
         .unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     text(&output.stderr)
+}
+
+/// A daemon that has started; it is killed with the test if nobody stops it.
+struct Daemon {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Daemon {
+    fn start(directory: &Path, configuration: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut process = onegin()
+            .current_dir(directory)
+            .arg("--configuration")
+            .arg(configuration)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = process.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("onegin listens on http://");
+        Self {
+            process,
+            address: address.unwrap().parse().unwrap(),
+        }
+    }
+
+    /// SIGTERM; the exit code.
+    fn stop(mut self) -> Option<i32> {
+        // Not by the program `kill`, which a small machine need not have.
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        drop(self.process.kill());
+    }
 }
 
 #[track_caller]
@@ -97,23 +140,14 @@ fn a_missing_configuration_is_a_usage_error() {
 fn the_shipped_configuration_runs_as_it_is_without_credentials() {
     let directory = tempfile::tempdir().unwrap();
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/config.ini");
-    let mut daemon = onegin()
-        .current_dir(directory.path())
-        .args(["--configuration", shipped])
-        // The one thing that tests running side by side cannot share.
-        .env("ONEGIN__SERVERSPECIFIC__PORT", "0")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let output = daemon.stdout.as_mut().unwrap();
-    BufReader::new(output).read_line(&mut line).unwrap();
-    let address = line
-        .trim()
-        .strip_prefix("onegin listens on http://")
-        .unwrap();
+    // The port is the one thing that tests running side by side cannot share.
+    let daemon = Daemon::start(
+        directory.path(),
+        Path::new(shipped),
+        &[("ONEGIN__SERVERSPECIFIC__PORT", "0")],
+    );
 
-    let mut client = Client::connect(address.parse().unwrap());
+    let mut client = Client::connect(daemon.address);
     assert_eq!(client.get("/readyz").status, 200);
     assert_eq!(client.get("/get_apn_sender_queue").body, "0");
     assert_eq!(client.get("/get_gcm_sender_queue").body, "0");
@@ -135,9 +169,7 @@ fn the_shipped_configuration_runs_as_it_is_without_credentials() {
         },
     );
 
-    let stopped = Command::new("kill").arg(daemon.id().to_string()).status();
-    assert!(stopped.unwrap().success());
-    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    assert_eq!(daemon.stop(), Some(0));
     let log = fs::read_to_string(directory.path().join("log/pushkin.log")).unwrap();
     let lines = |part: &str| log.lines().filter(|line| line.contains(part)).count();
     assert_eq!(lines(" WARNING APNs is off"), 1, "{log}");
@@ -155,25 +187,7 @@ fn a_gcm_key_is_answered_with_what_to_configure_instead() {
         "[ServerSpecific]\nport = 0\n[Messenger]\ngcm_access_key = AIzaSecret\n",
     )
     .unwrap();
-    let mut daemon = onegin()
-        .current_dir(directory.path())
-        .arg("--configuration")
-        .arg(&path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(daemon.stdout.as_mut().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    assert!(
-        Command::new("kill")
-            .arg(daemon.id().to_string())
-            .status()
-            .unwrap()
-            .success()
-    );
-    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    assert_eq!(Daemon::start(directory.path(), &path, &[]).stop(), Some(0));
     let log = fs::read_to_string(directory.path().join("log/pushkin.log")).unwrap();
     let warnings = log
         .lines()
