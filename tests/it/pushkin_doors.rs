@@ -8,7 +8,7 @@ use simulator::Service;
 use storage::MessageAttributes;
 
 use crate::{
-    app::{LIMIT, TestApp, event, login, triggered_by, turn_off},
+    app::{LIMIT, TestApp, event, eventually, login, triggered_by, turn_off},
     database::Database,
 };
 
@@ -278,7 +278,15 @@ fn curl_posts_pushkins_json_example() {
         return;
     };
     assert_eq!(String::from_utf8_lossy(&output.stdout), "200");
-    app.simulator.fcm().wait_for_delivered(1, LIMIT).unwrap();
+    app.expect_requests(1);
+    app.finish();
+    assert_eq!(app.simulator.fcm().delivered().len(), 1);
+    let rows: Vec<String> = app
+        .csv()
+        .iter()
+        .map(|line| row_without_times(line))
+        .collect();
+    assert_eq!(rows, [r"0,1,Hello\, world,1,1,0,GameName,1,scr1,1,tokA"]);
 }
 
 #[test]
@@ -317,4 +325,18 @@ fn a_python_protobuf_client_posts_both_batches() {
         .collect();
     seen.sort_by_key(ToString::to_string);
     assert_eq!(seen, ["From Python, ćao", "Hurry, Šumadija burns!"]);
+    eventually("both rows are written", || app.csv().len() == 2);
+    let mut rows: Vec<String> = app
+        .csv()
+        .iter()
+        .map(|line| row_without_times(line))
+        .collect();
+    rows.sort();
+    assert_eq!(
+        rows,
+        [
+            r"0,1338,From Python\, ćao,0,1,0,GameName,1,mail,1,tokP",
+            r"0,1338,Hurry\, Šumadija burns!,1,1,0,GameName,1,,1,tokP",
+        ]
+    );
 }
