@@ -2,6 +2,7 @@
 //! at the end. PostgreSQL joins in when `ONEGIN_TEST_POSTGRES_URL` is set.
 
 use std::{
+    io::Write,
     path::Path,
     sync::{
         Once,
@@ -42,6 +43,12 @@ macro_rules! on_each_database {
     };
 }
 
+/// Says what does not run. Straight to the terminal: the harness keeps what passing tests print.
+pub(crate) fn skipped(what: &str) {
+    let line = format!("skipped: {what}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
 /// PostgreSQL, or `None` with a line that says so.
 pub(crate) fn postgres() -> Option<Database> {
     static SAY_ONCE: Once = Once::new();
@@ -49,7 +56,7 @@ pub(crate) fn postgres() -> Option<Database> {
         return Some(Database::Postgres);
     }
     SAY_ONCE.call_once(|| {
-        println!("ONEGIN_TEST_POSTGRES_URL is not set: tests on PostgreSQL are skipped");
+        skipped("tests on PostgreSQL, ONEGIN_TEST_POSTGRES_URL is not set");
     });
     None
 }

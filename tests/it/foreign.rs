@@ -20,7 +20,7 @@ use simulator::{Action, Options, Refusal, Rule, Service, Simulator};
 
 use crate::{
     app::{LIMIT, TestApp, event, login, triggered_by},
-    database::Database,
+    database::{Database, skipped},
 };
 
 /// What each of them sends that should arrive.
@@ -34,7 +34,9 @@ type Answers = BTreeMap<String, usize>;
 /// The Python of the foreign programs; without it, or without `modules`, one line says so.
 fn python_with(modules: &str) -> Option<String> {
     let Ok(python) = std::env::var("ONEGIN_TEST_PYTHON") else {
-        println!("skipped: ONEGIN_TEST_PYTHON does not name a Python with {modules}");
+        skipped(&format!(
+            "a foreign client, ONEGIN_TEST_PYTHON does not name a Python with {modules}"
+        ));
         return None;
     };
     let import = format!("import {modules}");
@@ -42,7 +44,9 @@ fn python_with(modules: &str) -> Option<String> {
     if found.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    println!("skipped: {python} has not all of {modules}");
+    skipped(&format!(
+        "a foreign client, {python} has not all of {modules}"
+    ));
     None
 }
 

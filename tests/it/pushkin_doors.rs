@@ -9,7 +9,7 @@ use storage::MessageAttributes;
 
 use crate::{
     app::{LIMIT, TestApp, event, eventually, login, triggered_by, turn_off},
-    database::Database,
+    database::{Database, skipped},
 };
 
 const IPHONE: &str = "00fc13adff785122b4ad28809a3420982341241421348097878e577c991de8f0";
@@ -274,7 +274,7 @@ fn curl_posts_pushkins_json_example() {
         .args(["-sS", "-w", "%{http_code}", "-d", body, &url])
         .output();
     let Ok(output) = curl else {
-        println!("skipped: there is no curl on this machine");
+        skipped("posting with curl, there is none on this machine");
         return;
     };
     assert_eq!(String::from_utf8_lossy(&output.stdout), "200");
@@ -292,8 +292,8 @@ fn curl_posts_pushkins_json_example() {
 #[test]
 fn a_python_protobuf_client_posts_both_batches() {
     let Ok(python) = std::env::var("ONEGIN_TEST_PYTHON") else {
-        println!(
-            "skipped: ONEGIN_TEST_PYTHON does not name a Python with protobuf and grpcio-tools"
+        skipped(
+            "posting with Python, ONEGIN_TEST_PYTHON does not name a Python with protobuf and grpcio-tools",
         );
         return;
     };
