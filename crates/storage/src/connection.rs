@@ -204,9 +204,12 @@ pub(crate) fn set_up_postgres(connection: &mut PgConnection, role: Role) -> Quer
     connection.batch_execute("SET TIME ZONE DEFAULT")?;
     // Statements are prepared once per connection, on a fresh installation while the tables are
     // empty. A plan that scans them then is kept while they grow to millions of rows, until the
-    // next analyze. All statements of this crate look rows up by key; so is every plan.
+    // next analyze. The hot statements look rows up by key, and so shall every plan. The few that
+    // do read a whole table then look so expensive that PostgreSQL would compile them, for half a
+    // second each.
     connection.batch_execute(
-        "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off",
+        "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+         SET jit = off",
     )?;
     match role {
         Role::Postgres { durable: false } => {
