@@ -144,6 +144,45 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// This payload or token is refused for good; that says nothing about the token.
+    pub(crate) fn rejected(reason: Reason) -> Self {
+        Self::End {
+            outcome: Outcome::Rejected,
+            reason,
+            token: TokenFate::Kept,
+        }
+    }
+
+    /// This is no token, or not one of ours.
+    pub(crate) fn suspect(reason: Reason) -> Self {
+        Self::End {
+            outcome: Outcome::InvalidToken,
+            reason,
+            token: TokenFate::Suspect,
+        }
+    }
+
+    /// The device takes no more notifications; since when, if the service names a time.
+    pub(crate) fn gone(reason: Reason, since: Option<UnixMs>) -> Self {
+        Self::End {
+            outcome: Outcome::Unregistered,
+            reason,
+            token: TokenFate::Gone { since },
+        }
+    }
+
+    /// This notification is tried again, not before `wait`; the try counts.
+    pub(crate) fn later(reason: Reason, wait: Option<Duration>) -> Self {
+        Self::Retry {
+            counts_a_try: true,
+            at_least: wait.unwrap_or_default(),
+            pause_provider: false,
+            reason,
+        }
+    }
+}
+
 /// What an answer says about the device's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFate {

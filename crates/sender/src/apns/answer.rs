@@ -8,14 +8,14 @@ use std::{borrow::Cow, time::Duration};
 
 use a2::ErrorReason as Known;
 use http::StatusCode;
-use model::{Outcome, UnixMs};
+use model::UnixMs;
 use serde::{
     Deserialize,
     de::{IntoDeserializer, value::Error as ValueError},
 };
 
 use crate::{
-    provider::{Answer, Reason, TokenFate, Verdict},
+    provider::{Answer, Reason, Verdict},
     retry_after::retry_after,
 };
 
@@ -76,8 +76,8 @@ pub(super) fn judge(answer: &Answer, now: UnixMs) -> Verdict {
     let since = body.timestamp.map(UnixMs);
     match reason {
         ApnsReason::Known(known) => by_known(known, word, since, wait),
-        ApnsReason::InvalidPushType => rejected(word),
-        ApnsReason::ExpiredToken => gone(word, since),
+        ApnsReason::InvalidPushType => Verdict::rejected(word),
+        ApnsReason::ExpiredToken => Verdict::gone(word, since),
         ApnsReason::UnrelatedKeyIdInToken | ApnsReason::BadEnvironmentKeyIdInToken => {
             Verdict::ProviderTrouble { reason: word }
         }
@@ -111,14 +111,10 @@ fn by_known(reason: Known, word: Reason, since: Option<UnixMs>, wait: Option<Dur
         | Known::PayloadEmpty
         | Known::PayloadTooLarge
         | Known::BadPath
-        | Known::MethodNotAllowed => rejected(word),
+        | Known::MethodNotAllowed => Verdict::rejected(word),
         // Also the answer to every token of the other environment or another app: guarded.
-        Known::BadDeviceToken | Known::DeviceTokenNotForTopic => Verdict::End {
-            outcome: Outcome::InvalidToken,
-            reason: word,
-            token: TokenFate::Suspect,
-        },
-        Known::Unregistered => gone(word, since),
+        Known::BadDeviceToken | Known::DeviceTokenNotForTopic => Verdict::suspect(word),
+        Known::Unregistered => Verdict::gone(word, since),
         Known::BadTopic
         | Known::MissingTopic
         | Known::TopicDisallowed
@@ -136,7 +132,7 @@ fn by_known(reason: Known, word: Reason, since: Option<UnixMs>, wait: Option<Dur
         },
         // Too many to this one device: only its notification waits.
         Known::TooManyRequests | Known::InternalServerError | Known::ServiceUnavailable => {
-            later(word, wait)
+            Verdict::later(word, wait)
         }
         Known::IdleTimeout | Known::Shutdown => Verdict::Elsewhere { reason: word },
     }
@@ -146,35 +142,10 @@ fn by_status(status: StatusCode, wait: Option<Duration>, word: Reason) -> Verdic
     match status.as_u16() {
         403 => Verdict::ProviderTrouble { reason: word },
         // The status is reserved for tokens that are no longer active.
-        410 => gone(word, None),
-        429 => later(word, wait),
-        400..=499 => rejected(word),
-        _ => later(word, wait),
-    }
-}
-
-fn rejected(reason: Reason) -> Verdict {
-    Verdict::End {
-        outcome: Outcome::Rejected,
-        reason,
-        token: TokenFate::Kept,
-    }
-}
-
-fn gone(reason: Reason, since: Option<UnixMs>) -> Verdict {
-    Verdict::End {
-        outcome: Outcome::Unregistered,
-        reason,
-        token: TokenFate::Gone { since },
-    }
-}
-
-fn later(reason: Reason, wait: Option<Duration>) -> Verdict {
-    Verdict::Retry {
-        counts_a_try: true,
-        at_least: wait.unwrap_or_default(),
-        pause_provider: false,
-        reason,
+        410 => Verdict::gone(word, None),
+        429 => Verdict::later(word, wait),
+        400..=499 => Verdict::rejected(word),
+        _ => Verdict::later(word, wait),
     }
 }
 
@@ -186,8 +157,10 @@ fn status_text(status: StatusCode) -> String {
 mod tests {
     use bytes::Bytes;
     use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
+    use model::Outcome;
 
     use super::*;
+    use crate::provider::TokenFate;
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer {

@@ -7,11 +7,11 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use model::{Outcome, UnixMs};
+use model::UnixMs;
 use serde::Deserialize;
 
 use crate::{
-    provider::{Answer, Reason, TokenFate, Verdict},
+    provider::{Answer, Reason, Verdict},
     retry_after::retry_after,
 };
 
@@ -164,12 +164,12 @@ pub(super) fn judge(answer: &Answer, now: UnixMs) -> Verdict {
     };
     let wait = retry_after(&answer.headers, now);
     match reason {
-        FcmReason::InvalidArgument if error.names_the_token() => suspect(word),
-        FcmReason::InvalidArgument => rejected(word),
-        FcmReason::Unregistered => gone(word),
-        FcmReason::SenderIdMismatch => suspect(word),
+        FcmReason::InvalidArgument if error.names_the_token() => Verdict::suspect(word),
+        FcmReason::InvalidArgument => Verdict::rejected(word),
+        FcmReason::Unregistered => Verdict::gone(word, None),
+        FcmReason::SenderIdMismatch => Verdict::suspect(word),
         FcmReason::QuotaExceeded if error.is_about_one_device() => {
-            later(word, wait.or(Some(QUOTA_PAUSE)))
+            Verdict::later(word, wait.or(Some(QUOTA_PAUSE)))
         }
         FcmReason::QuotaExceeded => Verdict::Retry {
             counts_a_try: false,
@@ -178,7 +178,7 @@ pub(super) fn judge(answer: &Answer, now: UnixMs) -> Verdict {
             reason: word,
         },
         FcmReason::Unavailable | FcmReason::Internal | FcmReason::UnspecifiedError => {
-            later(word, wait)
+            Verdict::later(word, wait)
         }
         FcmReason::Unauthenticated => Verdict::RenewCredential { reason: word },
         FcmReason::ThirdPartyAuthError | FcmReason::PermissionDenied | FcmReason::NotFound => {
@@ -192,43 +192,9 @@ fn by_status(status: u16, word: Reason, wait: Option<Duration>) -> Verdict {
     match status {
         401 => Verdict::RenewCredential { reason: word },
         403 | 404 => Verdict::ProviderTrouble { reason: word },
-        429 => later(word, wait.or(Some(QUOTA_PAUSE))),
-        400..=499 => rejected(word),
-        _ => later(word, wait),
-    }
-}
-
-fn rejected(reason: Reason) -> Verdict {
-    Verdict::End {
-        outcome: Outcome::Rejected,
-        reason,
-        token: TokenFate::Kept,
-    }
-}
-
-fn suspect(reason: Reason) -> Verdict {
-    Verdict::End {
-        outcome: Outcome::InvalidToken,
-        reason,
-        token: TokenFate::Suspect,
-    }
-}
-
-/// Google names no time.
-fn gone(reason: Reason) -> Verdict {
-    Verdict::End {
-        outcome: Outcome::Unregistered,
-        reason,
-        token: TokenFate::Gone { since: None },
-    }
-}
-
-fn later(reason: Reason, wait: Option<Duration>) -> Verdict {
-    Verdict::Retry {
-        counts_a_try: true,
-        at_least: wait.unwrap_or_default(),
-        pause_provider: false,
-        reason,
+        429 => Verdict::later(word, wait.or(Some(QUOTA_PAUSE))),
+        400..=499 => Verdict::rejected(word),
+        _ => Verdict::later(word, wait),
     }
 }
 
@@ -282,7 +248,7 @@ mod tests {
                 400,
                 "INVALID_ARGUMENT",
                 Some("INVALID_ARGUMENT"),
-                rejected(word("INVALID_ARGUMENT")),
+                Verdict::rejected(word("INVALID_ARGUMENT")),
             ),
             (
                 401,
@@ -295,14 +261,14 @@ mod tests {
                 403,
                 "PERMISSION_DENIED",
                 Some("SENDER_ID_MISMATCH"),
-                suspect(word("SENDER_ID_MISMATCH")),
+                Verdict::suspect(word("SENDER_ID_MISMATCH")),
             ),
             (403, "PERMISSION_DENIED", None, trouble("PERMISSION_DENIED")),
             (
                 404,
                 "NOT_FOUND",
                 Some("UNREGISTERED"),
-                gone(word("UNREGISTERED")),
+                Verdict::gone(word("UNREGISTERED"), None),
             ),
             (404, "NOT_FOUND", None, trouble("NOT_FOUND")),
             (
@@ -315,24 +281,29 @@ mod tests {
                 500,
                 "INTERNAL",
                 Some("INTERNAL"),
-                later(word("INTERNAL"), None),
+                Verdict::later(word("INTERNAL"), None),
             ),
             (
                 503,
                 "UNAVAILABLE",
                 Some("UNAVAILABLE"),
-                later(word("UNAVAILABLE"), None),
+                Verdict::later(word("UNAVAILABLE"), None),
             ),
             (
                 500,
                 "INTERNAL",
                 Some("UNSPECIFIED_ERROR"),
-                later(word("UNSPECIFIED_ERROR"), None),
+                Verdict::later(word("UNSPECIFIED_ERROR"), None),
             ),
-            (400, "NEW", None, rejected(word("NEW"))),
+            (400, "NEW", None, Verdict::rejected(word("NEW"))),
             (403, "NEW", None, trouble("NEW")),
-            (429, "NEW", None, later(word("NEW"), Some(seconds(60)))),
-            (502, "NEW", None, later(word("NEW"), None)),
+            (
+                429,
+                "NEW",
+                None,
+                Verdict::later(word("NEW"), Some(seconds(60))),
+            ),
+            (502, "NEW", None, Verdict::later(word("NEW"), None)),
         ] {
             let verdict = verdict(status, &error(canonical, code));
             assert_eq!(verdict, expected, "{status} {canonical} {code:?}");
@@ -343,7 +314,7 @@ mod tests {
     fn an_answer_without_the_form_is_judged_by_its_status() {
         let html = json!("<html>");
         assert_eq!(verdict(200, &json!({})), Verdict::Delivered);
-        assert_eq!(verdict(503, &html), later(word("HTTP 503"), None));
+        assert_eq!(verdict(503, &html), Verdict::later(word("HTTP 503"), None));
         assert_eq!(
             verdict(404, &html),
             Verdict::ProviderTrouble {
@@ -356,7 +327,7 @@ mod tests {
                 reason: word("HTTP 401")
             }
         );
-        assert_eq!(verdict(302, &html), later(word("HTTP 302"), None));
+        assert_eq!(verdict(302, &html), Verdict::later(word("HTTP 302"), None));
     }
 
     #[test]
@@ -370,7 +341,10 @@ mod tests {
             "message": "The registration token is not a valid FCM registration token",
         }});
         for body in [by_field, by_words] {
-            assert_eq!(verdict(400, &body), suspect(word("INVALID_ARGUMENT")));
+            assert_eq!(
+                verdict(400, &body),
+                Verdict::suspect(word("INVALID_ARGUMENT"))
+            );
         }
     }
 
@@ -382,7 +356,7 @@ mod tests {
         }]}});
         assert_eq!(
             verdict(429, &body),
-            later(word("RESOURCE_EXHAUSTED"), Some(QUOTA_PAUSE))
+            Verdict::later(word("RESOURCE_EXHAUSTED"), Some(QUOTA_PAUSE))
         );
     }
 }
