@@ -9,6 +9,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a bench's output is its purpose")]
 
+#[path = "postgres/database.rs"]
+mod postgres;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -19,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::{Connection, PgConnection, connection::SimpleConnection};
+use postgres::PostgresDatabase;
 use serde_json::{Value, json};
 
 const ONEGIN: &str = env!("CARGO_BIN_EXE_onegin");
@@ -398,45 +401,12 @@ fn measure(database: &'static str, database_url: &str) {
     bench.latency(rate / 2.0);
 }
 
-/// A PostgreSQL database of the bench's own.
-struct PostgresDatabase {
-    admin_url: String,
-    name: String,
-}
-
-impl PostgresDatabase {
-    fn new(admin_url: String) -> Self {
-        let name = format!("onegin_bench_{}", std::process::id());
-        let database = Self { admin_url, name };
-        database.execute(&format!("CREATE DATABASE {}", database.name));
-        database
-    }
-
-    fn url(&self) -> String {
-        let (server, _) = self.admin_url.rsplit_once('/').expect("a database URL");
-        format!("{server}/{}", self.name)
-    }
-
-    fn execute(&self, sql: &str) {
-        let mut connection = PgConnection::establish(&self.admin_url).expect("PostgreSQL answers");
-        connection
-            .batch_execute(sql)
-            .expect("the statement is right");
-    }
-}
-
-impl Drop for PostgresDatabase {
-    fn drop(&mut self) {
-        self.execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
-    }
-}
-
 fn main() {
     println!("{USERS} users, {BATCH} events per POST, one notification per event");
     measure("SQLite", "sqlite:FOLDER/bench.db");
     match std::env::var("ONEGIN_TEST_POSTGRES_URL") {
         Ok(url) => {
-            let database = PostgresDatabase::new(url);
+            let database = PostgresDatabase::new(url, "pipeline");
             measure("PostgreSQL", &database.url());
         }
         Err(_) => println!("PostgreSQL: skipped, ONEGIN_TEST_POSTGRES_URL is not set"),

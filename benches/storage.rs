@@ -13,10 +13,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a bench's output is its purpose")]
 
+#[path = "postgres/database.rs"]
+mod postgres;
+
 use std::{fs, path::Path, time::Instant};
 
-use diesel::{Connection, PgConnection, SqliteConnection, connection::SimpleConnection};
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 use model::{Clock, ItemId, LoginId, MessageId, RequestId, UnixMs};
+use postgres::{PostgresDatabase, execute};
 use storage::{DatabaseConfig, OpenOptions, Scope, Storage};
 
 #[global_allocator]
@@ -48,7 +52,7 @@ fn main() {
     measure("SQLite", &filled_sqlite(&file));
     match std::env::var("ONEGIN_TEST_POSTGRES_URL") {
         Ok(url) => {
-            let database = PostgresDatabase::new(url);
+            let database = PostgresDatabase::new(url, "storage");
             measure("PostgreSQL", &filled_postgres(&database));
         }
         Err(_) => println!("PostgreSQL: skipped, ONEGIN_TEST_POSTGRES_URL is not set"),
@@ -200,40 +204,4 @@ fn filled_postgres(database: &PostgresDatabase) -> Storage {
     // A statement of its own: it runs in no transaction.
     execute(&database.url(), "VACUUM ANALYZE");
     open(&config)
-}
-
-/// A PostgreSQL database of the bench's own.
-struct PostgresDatabase {
-    admin_url: String,
-    name: String,
-}
-
-impl PostgresDatabase {
-    fn new(admin_url: String) -> Self {
-        let name = format!("onegin_bench_storage_{}", std::process::id());
-        execute(&admin_url, &format!("CREATE DATABASE {name}"));
-        Self { admin_url, name }
-    }
-
-    fn url(&self) -> String {
-        let (server, _) = self.admin_url.rsplit_once('/').expect("a database URL");
-        format!("{server}/{}", self.name)
-    }
-}
-
-impl Drop for PostgresDatabase {
-    fn drop(&mut self) {
-        let name = &self.name;
-        execute(
-            &self.admin_url,
-            &format!("DROP DATABASE {name} WITH (FORCE)"),
-        );
-    }
-}
-
-fn execute(url: &str, sql: &str) {
-    PgConnection::establish(url)
-        .expect("PostgreSQL answers")
-        .batch_execute(sql)
-        .expect("the statement is right");
 }
