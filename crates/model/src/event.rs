@@ -60,9 +60,10 @@ pub enum PairValue {
 }
 
 impl PairValue {
-    /// The value as it appears in a message's text; `None` for null.
+    /// The value as a text; `None` for null.
     ///
-    /// Numbers and booleans look as they did in Pushkin's texts: `1.50` is `1.5`, true is `True`.
+    /// As Pushkin wrote it: `1.50` is `1.5`, true is `True`. The processor has its own rules for
+    /// floats, lists and objects inside a message's text.
     #[must_use]
     pub fn to_text(&self) -> Option<Cow<'_, str>> {
         match self {

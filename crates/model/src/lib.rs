@@ -36,5 +36,5 @@ pub use names::{MetricName, QueueName};
 pub use notification::{Content, Notification, Priority, RenderedPayload};
 pub use outcome::{Feedback, Outcome, Report};
 pub use receipt::{FinishedRequests, Receipt};
-pub use request::{DecodeRequestError, Item, Request};
+pub use request::{DecodeRequestError, Ended, Item, Request};
 pub use time::{Clock, UnixMs};

@@ -84,10 +84,30 @@ pub enum MetricName {
     SenderDelayed,
     /// Credential renewals, by push service and result.
     CredentialRenewals,
+    /// Whether each push service's circuit breaker is closed, half-open or open.
+    BreakerState,
+    /// How often each push service's circuit breaker has opened.
+    BreakerOpenings,
     /// Lines written to the notification log.
     NotificationLogLines,
     /// Lines that could not be written at the first try.
     NotificationLogErrors,
+    /// Accepted requests in the journal that are not finished.
+    JournalRequests,
+    /// Disk space that the journal's unfinished requests are charged with.
+    JournalBytes,
+    /// Groups of requests and marks written, one fsync each.
+    JournalCommits,
+    /// Writes of the journal that failed.
+    JournalErrors,
+    /// Requests that the journal did not take, by reason.
+    JournalRefused,
+    /// Entries of the journal that cannot be read and are kept aside.
+    JournalKeptAside,
+    /// Requests of an earlier run that were processed again.
+    RequestsReplayed,
+    /// Items that wait outside their full sender queue.
+    ParkedItems,
     /// Feedback written to storage, by kind.
     FeedbackApplied,
     /// Feedback dropped because its queue was full.
@@ -155,6 +175,14 @@ impl MetricName {
                 "credential_renewals",
                 "credential renewals, by push service and result",
             ),
+            Self::BreakerState => (
+                "sender_breaker_state",
+                "circuit breaker of each push service: 0 closed, 1 half-open, 2 open",
+            ),
+            Self::BreakerOpenings => (
+                "sender_breaker_openings",
+                "how often the circuit breaker of each push service has opened",
+            ),
             Self::NotificationLogLines => (
                 "notification_log_lines",
                 "lines written to the notification log",
@@ -162,6 +190,29 @@ impl MetricName {
             Self::NotificationLogErrors => (
                 "notification_log_errors",
                 "failed writes to the notification log",
+            ),
+            Self::JournalRequests => ("journal_requests", "unfinished requests in the journal"),
+            Self::JournalBytes => (
+                "journal_bytes",
+                "disk space that the journal's unfinished requests are charged with",
+            ),
+            Self::JournalCommits => ("journal_commits", "groups written, one fsync each"),
+            Self::JournalErrors => ("journal_errors", "failed writes of the journal"),
+            Self::JournalRefused => (
+                "journal_refused",
+                "requests that the journal did not take, by reason",
+            ),
+            Self::JournalKeptAside => (
+                "journal_kept_aside",
+                "journal entries that cannot be read and are kept aside",
+            ),
+            Self::RequestsReplayed => (
+                "requests_replayed",
+                "requests of an earlier run that were processed again",
+            ),
+            Self::ParkedItems => (
+                "parked_items",
+                "items that wait outside their full sender queue",
             ),
             Self::FeedbackApplied => ("feedback_applied", "feedback written to storage, by kind"),
             Self::FeedbackDropped => (

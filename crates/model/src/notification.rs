@@ -12,6 +12,9 @@ use crate::{
     Receipt, UnixMs,
 };
 
+/// How long a notification is worth delivering where its message does not say: 6 h.
+const DEFAULT_LIFE_MS: i64 = 6 * 60 * 60 * 1000;
+
 /// One notification to one device, on its way to a push service.
 #[derive(Clone, Debug)]
 pub struct Notification {
@@ -39,6 +42,18 @@ pub struct Notification {
     pub content: Arc<Content>,
     /// Told when this notification has ended, however it ended.
     pub receipt: Receipt,
+}
+
+impl Notification {
+    /// When a notification stops being worth delivering: a message's life counts from the event's
+    /// time, the default one from now.
+    #[must_use]
+    pub fn expiry(life_ms: Option<i64>, event_at: Option<UnixMs>, now: UnixMs) -> UnixMs {
+        match (life_ms, event_at) {
+            (Some(life_ms), Some(event_at)) => event_at.plus_ms(life_ms),
+            _ => now.plus_ms(DEFAULT_LIFE_MS),
+        }
+    }
 }
 
 /// What a notification says: shared by all devices, and often by many users, that get the same text.

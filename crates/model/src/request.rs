@@ -1,8 +1,10 @@
 //! A request: what one POST brought, as it waits in the queue and in the journal.
 
+use std::{collections::HashSet, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 
-use crate::{AppId, DirectNotification, Event, ItemId, Lane, RequestId, UnixMs};
+use crate::{AppId, DirectNotification, Event, ItemId, Lane, NotificationId, RequestId, UnixMs};
 
 /// First byte of a request's stored form; another number is another layout.
 const FORM_VERSION: u8 = 1;
@@ -20,6 +22,36 @@ pub struct Request {
     pub app: AppId,
     /// What it asks for, in order; an item's place here is its index.
     pub items: Vec<Item>,
+    /// What of it had ended before it was given back by the journal; not part of its stored form.
+    #[serde(skip)]
+    pub ended: Ended,
+}
+
+/// Notifications of a request that are not to be sent again. Empty for nearly every request, and
+/// then nothing is allocated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended(Option<Arc<HashSet<NotificationId>>>);
+
+impl Ended {
+    /// Whether nothing has ended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether this notification has ended.
+    #[must_use]
+    pub fn contains(&self, notification: NotificationId) -> bool {
+        let ended = self.0.as_ref();
+        ended.is_some_and(|ended| ended.contains(&notification))
+    }
+}
+
+impl FromIterator<NotificationId> for Ended {
+    fn from_iter<I: IntoIterator<Item = NotificationId>>(ids: I) -> Self {
+        let ids: HashSet<_> = ids.into_iter().collect();
+        Self((!ids.is_empty()).then(|| Arc::new(ids)))
+    }
 }
 
 /// One event or notification request.
@@ -49,8 +81,10 @@ impl Request {
     /// The stored form: one version byte, then the fields.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![FORM_VERSION])
-            .expect("plain values always have a stored form")
+        // The stored form is shorter than the value in memory: nothing is moved while it grows.
+        let mut bytes = Vec::with_capacity(self.bytes());
+        bytes.push(FORM_VERSION);
+        postcard::to_extend(self, bytes).expect("plain values always have a stored form")
     }
 
     /// Reads what [`Request::to_bytes`] wrote.
@@ -116,6 +150,7 @@ mod tests {
                     screen: "".into(),
                 }),
             ],
+            ended: Ended::default(),
         }
     }
 

@@ -79,6 +79,21 @@ impl<T> Producer<T> {
         Ok(self.permit(lane, items, bytes))
     }
 
+    /// Room for one value of so many items and bytes; blocks the thread until there is.
+    ///
+    /// # Errors
+    /// When no consumer is left.
+    pub fn reserve(&self, lane: Lane, items: usize, bytes: usize) -> Result<Permit<T>, Full> {
+        self.gate.enter_waiting(lane, items, bytes)?;
+        Ok(self.permit(lane, items, bytes))
+    }
+
+    /// Items that would fit into a lane now; others may be faster.
+    #[must_use]
+    pub fn free(&self, lane: Lane) -> usize {
+        self.gate.free(lane)
+    }
+
     /// Room for up to `wanted` values of one item each.
     ///
     /// With [`WhenFull::Block`] this blocks the thread until there is room for at least one, and
@@ -100,6 +115,12 @@ impl<T> Producer<T> {
             slot,
             held: Some(held),
         });
+    }
+
+    /// Items that the queue holds at most.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.gate.limits.items
     }
 
     /// Items inside, taken ones included while their slots are held.

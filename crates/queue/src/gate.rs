@@ -105,16 +105,42 @@ impl Gate {
     /// Room for all of it, or none of it.
     pub(crate) fn enter(&self, lane: Lane, items: usize, bytes: usize) -> Result<(), Full> {
         let mut counts = self.counts.lock();
-        let fits = items <= self.free_items(&counts, lane)
-            && bytes <= self.limits.bytes.saturating_sub(counts.bytes);
-        // An oversized value would otherwise never get in at all.
-        let alone = counts.items() == 0 && counts.bytes == 0;
-        if counts.closed || !(fits || alone) {
+        if counts.closed || !self.fits(&counts, lane, items, bytes) {
             counts.refused += items as u64;
             return Err(Full(self.name));
         }
         self.record_entry(&mut counts, lane, items, bytes);
         Ok(())
+    }
+
+    /// Room for all of it, after waiting if need be; an error means that nobody will ever take
+    /// anything out again.
+    pub(crate) fn enter_waiting(&self, lane: Lane, items: usize, bytes: usize) -> Result<(), Full> {
+        let mut counts = self.counts.lock();
+        loop {
+            if counts.closed {
+                return Err(Full(self.name));
+            }
+            if self.fits(&counts, lane, items, bytes) {
+                self.record_entry(&mut counts, lane, items, bytes);
+                return Ok(());
+            }
+            counts.blocked_producers += 1;
+            self.room.wait(&mut counts);
+            counts.blocked_producers -= 1;
+        }
+    }
+
+    fn fits(&self, counts: &Counts, lane: Lane, items: usize, bytes: usize) -> bool {
+        let fits = items <= self.free_items(counts, lane)
+            && bytes <= self.limits.bytes.saturating_sub(counts.bytes);
+        // An oversized value would otherwise never get in at all.
+        fits || (counts.items() == 0 && counts.bytes == 0)
+    }
+
+    /// Items that would fit into a lane now.
+    pub(crate) fn free(&self, lane: Lane) -> usize {
+        self.free_items(&self.counts.lock(), lane)
     }
 
     /// Room for as much of `wanted` as fits. With [`WhenFull::Block`] at least one, after waiting
