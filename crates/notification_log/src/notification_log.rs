@@ -1,7 +1,8 @@
 //! The stage: takes reports out of its queue until all senders are gone.
 
 use std::{
-    sync::{Arc, Mutex},
+    io,
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -12,7 +13,7 @@ use queue::{Consumer, Workers};
 
 use crate::{
     LogConfig, Metrics, NotificationLogError, Observer,
-    rotating_file::{RotatingFile, Rotation},
+    rotating_file::{RotatingFile, Rotation, sync},
     writer::{Setting, Writer},
 };
 
@@ -26,6 +27,7 @@ const BATCH_REPORTS: usize = 1_000;
 #[derive(Debug)]
 pub struct NotificationLog {
     worker: Workers,
+    file: Arc<Mutex<RotatingFile>>,
     /// Never sent to; held so that the writer knows that somebody waits for its lines.
     owner: Sender<()>,
 }
@@ -51,11 +53,11 @@ pub fn start(
         zone: TimeZone::system(),
     };
     let path = config.notification_log_path.join(FILE_NAME);
-    let file = RotatingFile::open(path, rotation, clock.now())?;
+    let file = Arc::new(Mutex::new(RotatingFile::open(path, rotation, clock.now())?));
     let (owner, ownership) = bounded(0);
     let panics = metrics.panics.clone();
     let setting = Setting {
-        file: Arc::new(Mutex::new(file)),
+        file: Arc::clone(&file),
         game: game.into(),
         world_id: world_id.into(),
         clock,
@@ -76,10 +78,28 @@ pub fn start(
         &panics,
         make_work,
     );
-    Ok(NotificationLog { worker, owner })
+    Ok(NotificationLog {
+        worker,
+        file,
+        owner,
+    })
 }
 
 impl NotificationLog {
+    /// A function that makes every line written before its call durable. Lines in files that have
+    /// been put aside since are durable already.
+    pub fn durability(&self) -> impl FnMut() -> io::Result<()> + Send + 'static {
+        let file = Arc::clone(&self.file);
+        move || {
+            // Synced without the lock: the writer goes on meanwhile.
+            let current = file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .handle()?;
+            current.map_or(Ok(()), |file| sync(&file))
+        }
+    }
+
     /// Waits until every report is written, which ends when all senders are gone. Returns false
     /// when `deadline` comes first; what cannot be written then is left unsettled.
     #[must_use]

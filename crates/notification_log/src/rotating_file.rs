@@ -150,13 +150,32 @@ impl RotatingFile {
             match self.write(&lines[*written..]) {
                 Ok(bytes) => *written += bytes,
                 Err(cause) => {
-                    self.open = None;
+                    self.close();
                     let path = self.path.clone();
                     return Err(NotificationLogError::Write { path, cause });
                 }
             }
         }
         Ok(())
+    }
+
+    /// The open file, for whoever makes it durable.
+    ///
+    /// # Errors
+    /// When the system has no file descriptor to give.
+    pub(crate) fn handle(&self) -> io::Result<Option<File>> {
+        let file = self.open.as_ref().map(|(file, _)| file.try_clone());
+        file.transpose()
+    }
+
+    /// Lets go of the file. Its lines are made durable here: nobody looks back at it.
+    fn close(&mut self) {
+        if let Some((file, _)) = self.open.take()
+            && let Err(error) = sync(&file)
+        {
+            let file = self.path.display();
+            warn!(%file, %error, "the last lines of a log file may not survive a power cut");
+        }
     }
 
     /// One write to the file; keeps `end` true.
@@ -188,7 +207,7 @@ impl RotatingFile {
         {
             return Ok(true);
         }
-        self.open = None;
+        self.close();
         let (file, metadata) = open_for_appending(&self.path, self.rotation.mode)?;
         let identity = Identity::of(&metadata);
         let goes_on = written > 0 && self.end == Some((identity, metadata.len()));
@@ -253,7 +272,7 @@ impl RotatingFile {
             target = numbered.into();
         }
         fs::rename(&self.path, &target)?;
-        self.open = None;
+        self.close();
         Ok(())
     }
 
@@ -311,6 +330,14 @@ impl RotatingFile {
             Some(folder) if folder != Path::new("") => folder,
             Some(_) | None => Path::new("."),
         }
+    }
+}
+
+/// Makes what was written durable. Pipes and devices have nothing to make durable.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_data() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        answer => answer,
     }
 }
 

@@ -1,18 +1,6 @@
 //! One line of the notification log: writing it, and reading it back.
 //!
-//! A line is 13 columns ([`COLUMNS`]) separated by commas, without quotes, ended by a line feed.
-//! In every text column
-//!
-//! | character | is written |
-//! |---|---|
-//! | comma | `\,` (as Pushkin wrote it in `content`) |
-//! | backslash | `\\` |
-//! | line feed, carriage return | `\n`, `\r` |
-//! | any other control character (U+0000 to U+001F, U+007F to U+009F), U+2028, U+2029 | `\u{x}`, x its number in hexadecimal |
-//!
-//! and every other character as it is, in UTF-8. So whatever a notification says, its row is one
-//! line, for readers that end lines at Unicode's other separators too. To read it back: split at
-//! the commas that no backslash stands before, reading from left to right, then undo the table.
+//! The form of a line and how it is read are documented at the crate.
 
 use std::{borrow::Cow, io::Write};
 

@@ -79,7 +79,8 @@ impl Writer {
                 if let Some(observer) = &self.setting.observer {
                     observer(&value);
                 }
-                value.notification.receipt.settle();
+                let model::Notification { id, receipt, .. } = value.notification;
+                receipt.settle_notification(id);
                 drop((slot, held));
             }
         } else {

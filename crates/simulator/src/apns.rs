@@ -65,16 +65,22 @@ impl Apns {
         if twice {
             return (false, Err(Reason::DuplicateHeaders));
         }
-        if let Err(reason) = self
-            .token
-            .check(headers.authorization, self.endpoint.clock())
-        {
-            return (false, Err(reason));
-        }
+        let (topics, implied) = match &request.certificate {
+            // Apple says that the two never go together, and not what it answers.
+            Some(_) if headers.authorization.is_some() => return (false, Err(Reason::Forbidden)),
+            Some(certificate) => (&certificate.topics, true),
+            None => {
+                let clock = self.endpoint.clock();
+                if let Err(reason) = self.token.check(headers.authorization, clock) {
+                    return (false, Err(reason));
+                }
+                (&self.topics, false)
+            }
+        };
         if !is_device_token(token) {
             return (true, Err(Reason::BadDeviceToken));
         }
-        (true, headers.check(&self.topics, &request.body))
+        (true, headers.check(topics, implied, &request.body))
     }
 }
 

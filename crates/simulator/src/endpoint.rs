@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    client_certificate::ClientCertificate,
     clock::Clock,
     received::{Log, Logged, Received},
     script::GoAway,
@@ -315,6 +316,7 @@ impl Endpoint {
         Connected {
             endpoint: self.clone(),
             number,
+            certificate: None,
             commands,
         }
     }
@@ -325,6 +327,8 @@ impl Endpoint {
 pub(crate) struct Connected {
     endpoint: Endpoint,
     pub(crate) number: u64,
+    /// What the client showed in its TLS handshake.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
 }
 

@@ -61,6 +61,7 @@ async fn answer<S: PushService>(
         body,
         connection,
         stream: 0,
+        certificate: None,
     });
     if served.latency > Duration::ZERO {
         tokio::time::sleep(served.latency).await;

@@ -66,7 +66,8 @@ where
     T: AsyncRead + AsyncWrite + Unpin,
     S: PushService,
 {
-    let gate = if profile.one_stream_first {
+    // A client certificate is a credential that every request has.
+    let gate = if profile.one_stream_first && connected.certificate.is_none() {
         Gate::Closed
     } else {
         Gate::Open
@@ -208,7 +209,6 @@ where
     /// Serves every request whose body has come.
     fn read_bodies(&mut self, cx: &mut Context<'_>) -> bool {
         let limit = self.service.body_limit();
-        let number = self.connected.number;
         let mut progress = false;
         // In order: answers and the log follow the order of the requests.
         for mut incoming in std::mem::take(&mut self.incoming) {
@@ -223,7 +223,7 @@ where
                 Poll::Ready(Err(_)) => progress = true, // Reset by the peer.
                 Poll::Ready(Ok(())) => {
                     progress = true;
-                    let (request, exchange) = incoming.complete(number);
+                    let (request, exchange) = incoming.complete(&self.connected);
                     let served = self.service.serve(request);
                     self.take(exchange, served);
                 }

@@ -29,6 +29,7 @@
 mod options;
 mod simulator;
 
+mod client_certificate;
 mod clock;
 mod endpoint;
 mod jwt;

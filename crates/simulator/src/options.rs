@@ -36,6 +36,10 @@ pub struct Options {
     /// APNs refuses a second stream on a connection until the first request
     /// with a valid token has been answered, as Apple documents.
     pub one_stream_first: bool,
+    /// PEM of a certificate authority: APNs then takes connections with a
+    /// client certificate of it only, whose subject's UID is the topic. Such a
+    /// connection has all streams at once, and a provider token on it is refused.
+    pub apns_client_ca_pem: Option<String>,
     /// Shortest time between two new provider tokens of the APNs key; a newer
     /// one is refused with `TooManyProviderTokenUpdates`. Apple's figure is
     /// 20 minutes. `None` switches the check off.
@@ -62,6 +66,7 @@ impl Default for Options {
             apns_max_streams: 1000,
             fcm_max_streams: 100,
             one_stream_first: true,
+            apns_client_ca_pem: None,
             min_token_update_interval: None,
             access_token_life: Duration::from_secs(3599),
             log_limit: 100_000,

@@ -5,13 +5,17 @@
 //! hands back what becomes of it. No I/O happens here, so both transports
 //! behave alike, and a request costs no task of its own.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    client_certificate::ClientCertificate,
     endpoint::Endpoint,
     received::{Logged, Received, Verdict},
     script::{Action, GoAway, Refusal, RetryAfter, Script},
@@ -43,6 +47,8 @@ pub(crate) struct Request {
     pub(crate) connection: u64,
     /// HTTP/2 stream id; 0 over HTTP/1.1.
     pub(crate) stream: u32,
+    /// The connection's client certificate.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// What becomes of a request.

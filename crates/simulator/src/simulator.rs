@@ -25,6 +25,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     apns::Apns,
+    client_certificate::ClientCertificate,
     clock::Clock,
     control::Control,
     endpoint::{Connected, Endpoint},
@@ -149,10 +150,11 @@ impl Simulator {
             }),
         });
 
-        let tls =
-            |protocols: &[&[u8]]| tls::server_config(&keys, protocols).map_err(SimulatorError::Tls);
-        let apns_tls = tls(&[tls::HTTP_2])?;
-        let fcm_tls = tls(&[tls::HTTP_2, tls::HTTP_1_1])?;
+        let tls = |protocols: &[&[u8]], client_ca_pem| {
+            tls::server_config(&keys, protocols, client_ca_pem).map_err(SimulatorError::Tls)
+        };
+        let apns_tls = tls(&[tls::HTTP_2], options.apns_client_ca_pem.as_deref())?;
+        let fcm_tls = tls(&[tls::HTTP_2, tls::HTTP_1_1], None)?;
         let one_stream_first = options.one_stream_first;
         let apns_thread = ServiceThread::start("simulator-apns", async move || {
             let profile = Profile {
@@ -382,7 +384,7 @@ async fn serve<S: PushService>(
     service: Arc<S>,
     profile: Profile,
     http1: bool,
-    connected: Connected,
+    mut connected: Connected,
 ) {
     let number = connected.number;
     if let Err(error) = socket.set_nodelay(true) {
@@ -398,6 +400,10 @@ async fn serve<S: PushService>(
         }
         Err(_) => return,
     };
+    let certificates = stream.get_ref().1.peer_certificates();
+    connected.certificate = certificates
+        .and_then(<[_]>::first)
+        .map(|certificate| Arc::new(ClientCertificate::read(certificate)));
     // Without ALPN: HTTP/2 where nothing else is spoken, HTTP/1.1 where it is.
     let chosen = stream.get_ref().1.alpn_protocol();
     if http1 && chosen != Some(tls::HTTP_2) {

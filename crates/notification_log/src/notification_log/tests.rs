@@ -17,6 +17,8 @@ struct Finished {
 }
 
 impl FinishedRequests for Finished {
+    fn ended(&self, _request: RequestId, _notification: NotificationId) {}
+
     fn finished(&self, request: RequestId) {
         let length = fs::metadata(&self.csv).map_or(0, |csv| csv.len());
         // The test may have ended by a failed assertion.

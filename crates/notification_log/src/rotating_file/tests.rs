@@ -313,3 +313,84 @@ fn a_clock_that_is_set_back_does_not_keep_the_file_for_ever() {
     append(&mut log, "2\n", EVENING.plus_ms(HOUR_MS));
     assert_eq!(folder.names().len(), 2);
 }
+
+/// 2026-11-21 is a Saturday; the period that [`EVENING`] is in, by its first and last moment.
+#[test]
+fn every_period_in_any_case_ends_where_it_should_and_names_the_file_by_its_start() {
+    let local = |text: &str| {
+        let civil: jiff::civil::DateTime = text.parse().unwrap();
+        let zoned = civil.to_zoned(rotation("H").zone).unwrap();
+        UnixMs(zoned.timestamp().as_millisecond())
+    };
+    for (when, end, start) in [
+        ("S", EVENING.plus_ms(1_000), "20261121-203658"),
+        ("s", EVENING.plus_ms(1_000), "20261121-203658"),
+        ("M", EVENING.plus_ms(60_000), "20261121-203658"),
+        ("m", EVENING.plus_ms(60_000), "20261121-203658"),
+        ("H", EVENING.plus_ms(HOUR_MS), "20261121-203658"),
+        ("h", EVENING.plus_ms(HOUR_MS), "20261121-203658"),
+        ("D", EVENING.plus_ms(DAY_MS), "20261121-203658"),
+        ("d", EVENING.plus_ms(DAY_MS), "20261121-203658"),
+        ("midnight", local("2026-11-22 00:00:00"), "20261121-000000"),
+        ("MIDNIGHT", local("2026-11-22 00:00:00"), "20261121-000000"),
+        ("W0", local("2026-11-24 00:00:00"), "20261117-000000"),
+        ("w1", local("2026-11-25 00:00:00"), "20261118-000000"),
+        ("W2", local("2026-11-26 00:00:00"), "20261119-000000"),
+        ("w3", local("2026-11-27 00:00:00"), "20261120-000000"),
+        ("W4", local("2026-11-28 00:00:00"), "20261121-000000"),
+        ("w5", local("2026-11-22 00:00:00"), "20261115-000000"),
+        ("W6", local("2026-11-23 00:00:00"), "20261116-000000"),
+    ] {
+        let folder = Folder::new();
+        let rotation = Rotation {
+            suffix: "%Y%m%d-%H%M%S".parse().unwrap(),
+            ..rotation(when)
+        };
+        let mut log = folder.open(rotation, EVENING);
+        append(&mut log, "first\n", EVENING);
+        append(&mut log, "last\n", end.plus_ms(-1));
+        append(&mut log, "next\n", end);
+        assert_eq!(
+            folder.files(),
+            [
+                file("notifications.csv", "next\n"),
+                file(&format!("notifications.csv.{start}"), "first\nlast\n"),
+            ],
+            "{when}"
+        );
+    }
+}
+
+#[test]
+fn old_and_new_files_have_the_configured_mode_also_after_a_change_of_it() {
+    let folder = Folder::new();
+    let mode = |name: &str| fs::metadata(folder.0.path().join(name)).unwrap().mode() & 0o777;
+    let opened = |text: &str| {
+        let mode = text.parse().unwrap();
+        folder.open(
+            Rotation {
+                mode,
+                ..rotation("H")
+            },
+            EVENING,
+        )
+    };
+    let mut log = opened("0666");
+    append(&mut log, "1\n", EVENING);
+    append(&mut log, "2\n", EVENING.plus_ms(HOUR_MS));
+    assert_eq!(mode("notifications.csv.2026-11-21_20"), 0o666);
+    assert_eq!(mode("notifications.csv"), 0o666);
+    drop(opened("0600"));
+    assert_eq!(mode("notifications.csv"), 0o600);
+}
+
+#[test]
+fn days_are_kept_and_not_files() {
+    let folder = Folder::new();
+    let mut log = folder.open(rotation("H"), EVENING);
+    for hour in 0..100 {
+        append(&mut log, "a line\n", EVENING.plus_ms(hour * HOUR_MS));
+    }
+    // Where Pushkin kept the 7 newest.
+    assert_eq!(folder.names().len(), 100);
+}

@@ -41,6 +41,8 @@ fn with_content(content: &str) -> Row<'_> {
 struct Nobody;
 
 impl model::FinishedRequests for Nobody {
+    fn ended(&self, _request: RequestId, _notification: NotificationId) {}
+
     fn finished(&self, _request: RequestId) {}
 }
 

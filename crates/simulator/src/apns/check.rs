@@ -54,6 +54,7 @@ reasons! {
     BadTopic 400
     DuplicateHeaders 400
     ExpiredProviderToken 403
+    Forbidden 403
     InvalidProviderToken 403
     InvalidPushType 400
     MethodNotAllowed 405
@@ -135,8 +136,14 @@ impl<'a> Headers<'a> {
         (read, twice)
     }
 
-    /// Checks everything but the credential; `topics` are the key's bundle ids.
-    pub(super) fn check(&self, topics: &[String], payload: &[u8]) -> Result<(), Reason> {
+    /// Checks everything but the credential; `topics` are the credential's bundle ids. Where
+    /// the topic is `implied` by a certificate for just one it may be absent.
+    pub(super) fn check(
+        &self,
+        topics: &[String],
+        implied: bool,
+        payload: &[u8],
+    ) -> Result<(), Reason> {
         if self.id.is_some_and(|id| !is_canonical_uuid(id.as_bytes())) {
             return Err(Reason::BadMessageId);
         }
@@ -148,7 +155,10 @@ impl<'a> Headers<'a> {
                 .find(|(name, _)| value == name)
                 .ok_or(Reason::InvalidPushType)?,
         };
-        self.check_topic(push_type, topics)?;
+        let may_be_absent = implied && topics.len() == 1;
+        if self.topic.is_some() || !may_be_absent {
+            self.check_topic(push_type, topics)?;
+        }
         match self.priority.map(HeaderValue::as_bytes) {
             None | Some(b"1" | b"5") => (),
             // A background push must not be sent at once.
@@ -274,7 +284,27 @@ mod tests {
         }
         let (headers, twice) = Headers::read(&map);
         assert!(!twice);
-        headers.check(&["com.example.game".into()], payload)
+        headers.check(&["com.example.game".into()], false, payload)
+    }
+
+    #[test]
+    fn a_certificate_for_one_app_implies_its_topic() {
+        let check = |headers: &[(&'static str, &str)], topics: &[String]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            let (headers, _twice) = Headers::read(&map);
+            headers.check(topics, true, PAYLOAD)
+        };
+        let game = ["com.example.game".to_owned()];
+        assert_eq!(check(&[], &game), Ok(()));
+        assert_eq!(check(&[("apns-topic", "com.example.game")], &game), Ok(()));
+        assert_eq!(
+            check(&[("apns-topic", "com.example.other")], &game),
+            Err(Reason::TopicDisallowed)
+        );
+        assert_eq!(check(&[], &[]), Err(Reason::MissingTopic));
     }
 
     #[test]

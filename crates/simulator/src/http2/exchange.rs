@@ -13,7 +13,10 @@ use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::Response;
 
-use crate::service::{Request, Served};
+use crate::{
+    endpoint::Connected,
+    service::{Request, Served},
+};
 
 /// The right to answer one request.
 #[derive(Debug)]
@@ -94,14 +97,15 @@ impl Incoming {
         }
     }
 
-    pub(super) fn complete(self, connection: u64) -> (Request, Exchange) {
+    pub(super) fn complete(self, connected: &Connected) -> (Request, Exchange) {
         let request = Request {
             method: self.head.method,
             uri: self.head.uri,
             headers: self.head.headers,
             body: self.body.into_bytes(),
-            connection,
+            connection: connected.number,
             stream: self.exchange.id(),
+            certificate: connected.certificate.clone(),
         };
         (request, self.exchange)
     }

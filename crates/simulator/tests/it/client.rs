@@ -13,7 +13,7 @@ use ring::{
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject},
 };
 use serde_json::{Value, json};
 use simulator::Simulator;
@@ -30,21 +30,30 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
         .expect("nothing happened within the limit")
 }
 
-/// A TLS connection that offers `alpn`; the certificate must be good for 127.0.0.1.
+/// A client certificate and its key.
+pub(crate) type Identity = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+/// A TLS connection that offers `alpn` and shows `identity`; the server's certificate must be good for 127.0.0.1.
 pub(crate) async fn connect(
     simulator: &Simulator,
     url: &str,
     alpn: &[&str],
+    identity: Option<Identity>,
 ) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(simulator.ca_pem().as_bytes()).unwrap())
         .unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(vec![certificate], key)
+            .unwrap(),
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let socket = TcpStream::connect(url.strip_prefix("https://").unwrap())
         .await
@@ -63,7 +72,10 @@ pub(crate) struct Http2 {
 }
 
 pub(crate) async fn http2(simulator: &Simulator, url: &str, alpn: &[&str]) -> Http2 {
-    let stream = connect(simulator, url, alpn).await;
+    http2_over(connect(simulator, url, alpn, None).await, url).await
+}
+
+pub(crate) async fn http2_over(stream: TlsStream<TcpStream>, url: &str) -> Http2 {
     let (sender, connection) = soon(h2::client::handshake(stream)).await.unwrap();
     let driver = tokio::spawn(connection);
     let authority = url.strip_prefix("https://").unwrap().to_owned();

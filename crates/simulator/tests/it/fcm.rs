@@ -244,7 +244,7 @@ async fn scripted_refusals_have_googles_form() {
 
 /// One request over HTTP/1.1 on a connection of its own; status line and body.
 async fn http1(simulator: &Simulator, path: &str, headers: &str, body: &str) -> (String, Value) {
-    let mut stream = connect(simulator, &simulator.fcm_url(), &["http/1.1"]).await;
+    let mut stream = connect(simulator, &simulator.fcm_url(), &["http/1.1"], None).await;
     let length = body.len();
     let request = format!(
         "POST {path} HTTP/1.1\r\nhost: fcm\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"

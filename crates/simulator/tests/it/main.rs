@@ -5,6 +5,7 @@
 )]
 
 mod apns;
+mod certificate;
 mod client;
 mod control;
 mod fcm;
