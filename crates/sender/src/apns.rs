@@ -25,7 +25,7 @@ use crate::{
     authorization::{Authorization, Renewal},
     endpoint::Endpoint,
     metrics::ProviderMetrics,
-    provider::{Answer, Prepared, Provider, Reason, Verdict},
+    provider::{Answer, CredentialWord, Prepared, Provider, Verdict},
     tls,
 };
 use credentials::{Kind, TokenKey};
@@ -38,8 +38,8 @@ const SANDBOX: &str = "https://api.sandbox.push.apple.com";
 const RENEW_AFTER: Duration = Duration::from_secs(50 * 60);
 /// Spread of the renewals of several instances around [`RENEW_AFTER`].
 const RENEW_JITTER: Duration = Duration::from_secs(3 * 60);
-/// Apple answers `TooManyProviderTokenUpdates` to a token replaced more often than this.
-const RENEW_AT_MOST_EVERY: Duration = Duration::from_secs(20 * 60);
+/// Apple answers `TooManyProviderTokenUpdates` to a token that is replaced before it is so old.
+pub const TOKEN_LIFE_AT_LEAST: Duration = Duration::from_secs(20 * 60);
 /// Wait after a token could not be signed.
 const SIGN_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
@@ -56,6 +56,9 @@ pub struct Options {
     pub endpoint: Option<String>,
     /// PEM of the only CA to trust; Mozilla's list where absent.
     pub ca_pem: Option<Vec<u8>>,
+    /// A provider token that is refused before it is so old stays in use:
+    /// [`TOKEN_LIFE_AT_LEAST`], which tests have no time for.
+    pub token_life_at_least: Duration,
 }
 
 /// One app at APNs.
@@ -65,6 +68,7 @@ pub struct Apns {
     tls: Arc<ClientConfig>,
     authorization: Authorization,
     templates: Templates,
+    token_life_at_least: Duration,
 }
 
 impl fmt::Debug for Apns {
@@ -97,6 +101,7 @@ impl Apns {
             tls: Arc::new(tls),
             endpoint,
             authorization,
+            token_life_at_least: options.token_life_at_least,
         })
     }
 }
@@ -144,12 +149,13 @@ impl Provider for Apns {
         answer::judge(answer, now)
     }
 
-    fn refused_credential(&self, goaway_debug_data: &[u8]) -> Option<Reason> {
-        answer::refused_credential(goaway_debug_data)
+    fn credential_in_goaway(&self, debug_data: &[u8]) -> Option<CredentialWord> {
+        answer::credential_in_goaway(debug_data)
     }
 
     fn renew(&self, generation: u64) -> Renewal {
-        self.authorization.renew(generation, RENEW_AT_MOST_EVERY)
+        self.authorization
+            .renew(generation, self.token_life_at_least)
     }
 
     async fn keep_authorized(self: Arc<Self>, clock: Clock, metrics: ProviderMetrics) {
@@ -208,6 +214,7 @@ mod tests {
             sandbox: false,
             endpoint: None,
             ca_pem: None,
+            token_life_at_least: TOKEN_LIFE_AT_LEAST,
         }
     }
 

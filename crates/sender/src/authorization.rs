@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::HeaderValue;
 use tokio::{sync::Notify, time::Instant};
 
@@ -26,6 +26,15 @@ pub(crate) struct Bearer {
     pub(crate) generation: u64,
     /// When it was made.
     minted_at: Instant,
+}
+
+/// Why there is no new value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// Whoever gives them refuses our credential.
+    Refused(String),
+    /// Whoever gives them cannot be reached, or answers nothing of use.
+    Unreachable(String),
 }
 
 /// What came of asking for a renewal.
@@ -46,7 +55,10 @@ pub struct Authorization {
     current: ArcSwap<Option<Bearer>>,
     /// The newest generation the push service has refused; written by the sender.
     refused: AtomicU64,
-    /// A new value is there; the sender waits here.
+    /// Why the last value was not given, until the sender has looked; written by the renewing
+    /// task.
+    denial: ArcSwapOption<Denial>,
+    /// A new value or a denial is there; the sender waits here.
     pub(crate) changed: Notify,
     /// Somebody asks for a new value; the renewing task waits here.
     pub(crate) wanted: Notify,
@@ -58,6 +70,7 @@ impl Authorization {
         Self {
             current: ArcSwap::from_pointee(None),
             refused: AtomicU64::new(0),
+            denial: ArcSwapOption::empty(),
             changed: Notify::new(),
             wanted: Notify::new(),
         }
@@ -76,6 +89,27 @@ impl Authorization {
         (bearer.generation > self.refused.load(Ordering::Relaxed)).then_some(bearer)
     }
 
+    /// Whether there is a value to send with.
+    pub(crate) fn is_usable(&self) -> bool {
+        let refused = self.refused.load(Ordering::Relaxed);
+        let current = self.current.load();
+        current
+            .as_ref()
+            .as_ref()
+            .is_some_and(|bearer| bearer.generation > refused)
+    }
+
+    /// Tells the sender that there is no new value, and why.
+    pub(crate) fn deny(&self, denial: Denial) {
+        self.denial.store(Some(Arc::new(denial)));
+        self.changed.notify_one();
+    }
+
+    /// Why there is no value, if that has not been asked before.
+    pub(crate) fn take_denial(&self) -> Option<Arc<Denial>> {
+        self.denial.swap(None)
+    }
+
     /// Puts a new value in place and wakes the sender.
     pub(crate) fn store(&self, header: Option<HeaderValue>) {
         let generation = self.generation() + 1;
@@ -84,6 +118,7 @@ impl Authorization {
             generation,
             minted_at: Instant::now(),
         })));
+        self.denial.store(None);
         self.changed.notify_one();
     }
 
@@ -113,7 +148,8 @@ impl Authorization {
         self.usable().map(|bearer| bearer.minted_at.elapsed())
     }
 
-    fn generation(&self) -> u64 {
+    /// The generation of the newest value; 0 before the first one.
+    pub(crate) fn generation(&self) -> u64 {
         self.current
             .load()
             .as_ref()

@@ -10,7 +10,10 @@ use rustls::pki_types::pem;
 /// Why a credential cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// The file has no private key, or a damaged one.
+    /// The file has no private key.
+    #[error("the file has no private key in PEM form; it must hold the certificate and its key")]
+    NoPrivateKey,
+    /// The private key is damaged.
     #[error("failed to read a private key in PEM form")]
     PrivateKey(#[source] pem::Error),
     /// The private key needs a passphrase.

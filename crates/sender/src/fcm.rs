@@ -27,7 +27,7 @@ use crate::{
     authorization::{Authorization, Renewal},
     endpoint::Endpoint,
     metrics::ProviderMetrics,
-    provider::{Answer, Prepared, Provider, Reason, Verdict},
+    provider::{Answer, CredentialWord, Prepared, Provider, Verdict},
     tls,
 };
 use access_token::TokenClient;
@@ -150,7 +150,7 @@ impl Provider for Fcm {
     }
 
     /// Google's front ends say nothing about credentials when they close a connection.
-    fn refused_credential(&self, _goaway_debug_data: &[u8]) -> Option<Reason> {
+    fn credential_in_goaway(&self, _debug_data: &[u8]) -> Option<CredentialWord> {
         None
     }
 

@@ -33,6 +33,8 @@ mod pool;
 
 mod retry;
 
+mod breaker;
+
 mod delay_queue;
 
 mod rate;
@@ -43,9 +45,10 @@ mod retry_after;
 
 mod metrics;
 
+pub use breaker::BreakerSettings;
 pub use config::{MessengerConfig, SenderConfig};
 pub use error::{CredentialError, SenderError};
 pub use metrics::Metrics;
-pub use provider::{Prepared, Provider, Reason};
+pub use provider::{CredentialWord, Prepared, Provider, Reason};
 pub use retry::BackOff;
 pub use sender::{PoolSettings, SenderThread, start};

@@ -19,6 +19,8 @@ pub struct Metrics {
     in_flight: Family<ProviderLabels, Gauge>,
     delayed: Family<ProviderLabels, Gauge>,
     renewals: Family<RenewalLabels, Counter>,
+    breaker_state: Family<ProviderLabels, Gauge>,
+    breaker_openings: Family<ProviderLabels, Counter>,
     panics: PanicCounter,
 }
 
@@ -34,6 +36,8 @@ impl Metrics {
             in_flight: Family::default(),
             delayed: Family::default(),
             renewals: Family::default(),
+            breaker_state: Family::default(),
+            breaker_openings: Family::default(),
             panics,
         };
         macro_rules! register {
@@ -49,6 +53,8 @@ impl Metrics {
             SenderInFlight => in_flight,
             SenderDelayed => delayed,
             CredentialRenewals => renewals,
+            BreakerState => breaker_state,
+            BreakerOpenings => breaker_openings,
         }
         metrics
     }
@@ -73,6 +79,8 @@ impl Metrics {
             connections: self.connections.get_or_create(&labels).clone(),
             in_flight: self.in_flight.get_or_create(&labels).clone(),
             delayed: self.delayed.get_or_create(&labels).clone(),
+            breaker_state: self.breaker_state.get_or_create(&labels).clone(),
+            breaker_openings: self.breaker_openings.get_or_create(&labels).clone(),
             renewals: [RenewalResult::Ok, RenewalResult::Failed].map(|result| {
                 self.renewals
                     .get_or_create(&RenewalLabels {
@@ -94,6 +102,8 @@ pub struct ProviderMetrics {
     pub(crate) connections: Gauge,
     pub(crate) in_flight: Gauge,
     pub(crate) delayed: Gauge,
+    pub(crate) breaker_state: Gauge,
+    pub(crate) breaker_openings: Counter,
     renewals: [Counter; 2],
     pub(crate) panics: PanicCounter,
 }

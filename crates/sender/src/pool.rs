@@ -13,6 +13,8 @@ mod exchange;
 
 mod member;
 
+mod noticed;
+
 use std::{future, panic::resume_unwind, sync::Arc, task::Context, time::Duration};
 
 use bytes::Bytes;
@@ -21,17 +23,22 @@ use model::Lane;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tracing::{info, warn};
 
-use crate::{metrics::ProviderMetrics, provider::Provider, retry::BackOff};
+use crate::{
+    metrics::ProviderMetrics,
+    provider::{Provider, Reason},
+    retry::BackOff,
+};
 pub(crate) use connection::PingTimes;
 use connection::{ConnectError, Loss, Opened};
 use exchange::Place;
 pub(crate) use exchange::{Ended, Exchange, Lost};
 use member::{Connection, State};
+pub(crate) use noticed::Noticed;
+use noticed::{CLOSED, SENT_AWAY, SILENT, with_causes};
 
-/// A surplus connection is closed when it has been idle for so long.
-const SURPLUS_IDLE: Duration = Duration::from_secs(60);
-/// Surplus connections are closed one at a time, with so long between them.
-const SURPLUS_CHECK: Duration = Duration::from_secs(15);
+/// Surplus connections are closed one at a time, with this part of the time in which they are
+/// idle between them.
+const SURPLUS_CHECK_PART: u32 = 4;
 
 /// Which connection; never used twice.
 pub(crate) type ConnectionId = u64;
@@ -47,6 +54,8 @@ pub(crate) struct PoolLimits {
     pub(crate) reconnect: BackOff,
     /// Signs of life.
     pub(crate) pings: PingTimes,
+    /// A surplus connection is closed when it has been idle for so long.
+    pub(crate) surplus_idle: Duration,
 }
 
 /// Something that happened to a connection.
@@ -62,6 +71,8 @@ pub(crate) enum Health {
     Good,
     /// Nothing can be said.
     Unclear,
+    /// It broke.
+    Broken,
     /// It did not answer in time.
     Silent,
     /// It said that it is on its way out.
@@ -82,6 +93,7 @@ pub(crate) struct Pool<P> {
     /// No attempt to connect before this.
     not_before: Instant,
     next_surplus_check: Instant,
+    noticed: Noticed,
     metrics: ProviderMetrics,
 }
 
@@ -98,6 +110,7 @@ impl<P: Provider> Pool<P> {
             failures: 0,
             not_before: now,
             next_surplus_check: now,
+            noticed: Noticed::default(),
             metrics,
         }
     }
@@ -121,7 +134,7 @@ impl<P: Provider> Pool<P> {
                 if self.failures == 0 {
                     warn!(provider = %self.provider.provider(), error, "the push service cannot be reached, notifications wait");
                 }
-                self.failed();
+                self.failed(with_causes(error).into());
             }
             Event::Closed(id, result) => {
                 self.hear_goaways();
@@ -146,17 +159,30 @@ impl<P: Provider> Pool<P> {
                 continue;
             };
             let provider = self.provider.provider();
-            let refused = self.provider.refused_credential(&goaway.debug_data);
-            if let Some(reason) = &refused {
-                warn!(%provider, %reason, "the push service closes the connection because of our credential");
-            } else {
-                let says = String::from_utf8_lossy(&goaway.debug_data);
-                info!(%provider, code = goaway.code, says = %says.escape_debug(), "the push service asks for another connection");
-            }
-            let useless = refused.is_some() || !self.connections[place].proven;
+            let says = String::from_utf8_lossy(&goaway.debug_data);
+            info!(%provider, code = goaway.code, says = %says.escape_debug(), "the push service asks for another connection");
+            let word = self.provider.credential_in_goaway(&goaway.debug_data);
+            let useless = !self.connections[place].proven;
             self.leave(place);
-            if useless {
-                self.failed();
+            if word.is_some() {
+                self.noticed.credential = word;
+                self.put_off();
+            } else if useless {
+                self.failed(SENT_AWAY);
+            }
+        }
+    }
+
+    /// What was told since the last call.
+    pub(crate) fn take_noticed(&mut self) -> Option<Noticed> {
+        self.noticed.take()
+    }
+
+    /// Opens no stream on the connections that are there; each ends with its last answer.
+    pub(crate) fn leave_all(&mut self) {
+        for place in 0..self.connections.len() {
+            if let State::Open { .. } = self.connections[place].state {
+                self.leave(place);
             }
         }
     }
@@ -225,6 +251,7 @@ impl<P: Provider> Pool<P> {
                 }
             }
             Health::Unclear => connection.last_answer = now,
+            Health::Broken => connection.broken = true,
             Health::Silent => {
                 let silent = now.duration_since(connection.last_answer);
                 let open = matches!(connection.state, State::Open { .. });
@@ -232,8 +259,10 @@ impl<P: Provider> Pool<P> {
                     warn!(provider = %self.provider.provider(), "a connection no longer answers, replacing it");
                     let proven = connection.proven;
                     self.leave(place);
-                    if !proven {
-                        self.failed();
+                    if proven {
+                        self.noticed.failure(SILENT);
+                    } else {
+                        self.failed(SILENT);
                     }
                 }
             }
@@ -242,7 +271,7 @@ impl<P: Provider> Pool<P> {
                 self.leave(place);
                 if !proven {
                     // A service that sends everybody away at once is not asked in a tight loop.
-                    self.failed();
+                    self.failed(SENT_AWAY);
                 }
             }
         }
@@ -286,14 +315,14 @@ impl<P: Provider> Pool<P> {
         if now < self.next_surplus_check {
             return;
         }
-        self.next_surplus_check = now + SURPLUS_CHECK;
+        self.next_surplus_check = now + self.limits.surplus_idle / SURPLUS_CHECK_PART;
         if self.usable() < 2 {
             return;
         }
         let idle = self.connections.iter().rposition(|connection| {
             matches!(connection.state, State::Open { .. })
                 && connection.in_flight == 0
-                && now.duration_since(connection.last_answer) >= SURPLUS_IDLE
+                && now.duration_since(connection.last_answer) >= self.limits.surplus_idle
         });
         if let Some(place) = idle {
             info!(provider = %self.provider.provider(), "closing a surplus connection");
@@ -332,10 +361,17 @@ impl<P: Provider> Pool<P> {
             }
             None => info!(%provider, "the push service closed a connection"),
         }
-        let proven = self.connections[place].proven;
+        let reason = loss.map_or(CLOSED, |error| with_causes(error).into());
+        let connection = &self.connections[place];
+        let (proven, broken) = (
+            connection.proven,
+            connection.broken || connection.in_flight > 0,
+        );
         self.leave(place);
         if !proven {
-            self.failed();
+            self.failed(reason);
+        } else if broken {
+            self.noticed.failure(reason);
         }
     }
 
@@ -345,7 +381,13 @@ impl<P: Provider> Pool<P> {
         self.count();
     }
 
-    fn failed(&mut self) {
+    /// A connection was of no use: the next one waits, and the breaker hears of it.
+    fn failed(&mut self, reason: Reason) {
+        self.noticed.failure(reason);
+        self.put_off();
+    }
+
+    fn put_off(&mut self) {
         // At least half of the time, so that a service that is down is left in peace.
         let random = 0.5 + fastrand::f64() / 2.0;
         self.not_before = Instant::now() + self.limits.reconnect.wait(self.failures, random);

@@ -51,8 +51,8 @@ pub trait Provider: Send + Sync + 'static {
     /// What `answer` means.
     fn judge(&self, answer: &Answer, now: UnixMs) -> Verdict;
 
-    /// The reason in a GOAWAY's debug data, if it says that the credential is refused.
-    fn refused_credential(&self, goaway_debug_data: &[u8]) -> Option<Reason>;
+    /// What a GOAWAY's debug data says about our credential, if it says anything.
+    fn credential_in_goaway(&self, debug_data: &[u8]) -> Option<CredentialWord>;
 
     /// Asks for another authorization because `generation` was refused.
     fn renew(&self, generation: u64) -> Renewal;
@@ -181,6 +181,15 @@ impl Verdict {
             reason,
         }
     }
+}
+
+/// What a push service says about our credential when it closes a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialWord {
+    /// The authorization is too old.
+    Stale(Reason),
+    /// Credential or configuration is refused.
+    Refused(Reason),
 }
 
 /// What an answer says about the device's token.

@@ -51,7 +51,10 @@ pub(crate) enum Failure {
         /// Not before so long.
         at_least: Duration,
     },
-    /// The connection broke or the time was over; nobody knows what became of the request.
+    /// The service reset the request's stream; nobody knows what became of it.
+    Reset,
+    /// The connection broke or the time was over. Whether that counts is known only when others
+    /// got through afterwards, so nothing is counted here.
     Broke,
 }
 
@@ -78,7 +81,8 @@ pub(crate) fn decide(
 ) -> Decision {
     let (counts, at_least, exhausted) = match failure {
         Failure::Answered { counts, at_least } => (counts, at_least, Outcome::Unavailable),
-        Failure::Broke => (true, Duration::ZERO, Outcome::ConnectionFailed),
+        Failure::Reset => (true, Duration::ZERO, Outcome::ConnectionFailed),
+        Failure::Broke => (false, Duration::ZERO, Outcome::ConnectionFailed),
     };
     if counts && tried.counted >= tried.at_most {
         return Decision::End(exhausted);
@@ -124,9 +128,10 @@ mod tests {
         assert!(matches!(decide(2, answered), Decision::Again { .. }));
         assert_eq!(decide(3, answered), Decision::End(Outcome::Unavailable));
         assert_eq!(
-            decide(3, Failure::Broke),
+            decide(3, Failure::Reset),
             Decision::End(Outcome::ConnectionFailed)
         );
+        assert!(matches!(decide(3, Failure::Broke), Decision::Again { .. }));
     }
 
     #[test]

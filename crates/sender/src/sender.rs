@@ -28,6 +28,7 @@ use tracing::error;
 
 use crate::{
     Metrics, SenderError,
+    breaker::BreakerSettings,
     metrics::ProviderMetrics,
     pool::{PingTimes, PoolLimits},
     provider::Provider,
@@ -53,12 +54,22 @@ pub struct PoolSettings {
     pub tries: NonZeroU32,
     /// Between tries.
     pub back_off: BackOff,
+    /// A push service's wish for silence (`Retry-After`, a quota, too many token updates) is
+    /// followed for so long at most.
+    pub longest_pause: Duration,
+    /// When the push service is left alone, and for how long.
+    pub breaker: BreakerSettings,
     /// Between attempts to connect; the first one after a good connection is made at once.
     pub reconnect: BackOff,
     /// Between PINGs on a connection with open streams.
     pub ping_busy: Duration,
     /// Between PINGs on an idle connection; Apple asks for about one an hour.
     pub ping_idle: Duration,
+    /// A connection beside others is closed when it has been idle for so long.
+    pub surplus_idle: Duration,
+    /// Whether, once the queue's producers are gone, what waits for a later try or a closed
+    /// breaker is dropped unreported at once: a journal brings it again.
+    pub leaves_what_waits: bool,
 }
 
 impl Default for PoolSettings {
@@ -74,12 +85,16 @@ impl Default for PoolSettings {
                 base: seconds(1),
                 cap: seconds(15 * 60),
             },
+            longest_pause: seconds(60 * 60),
             reconnect: BackOff {
                 base: seconds(1),
                 cap: seconds(60),
             },
+            breaker: BreakerSettings::default(),
             ping_busy: seconds(60),
             ping_idle: seconds(60 * 60),
+            surplus_idle: seconds(60),
+            leaves_what_waits: false,
         }
     }
 }
@@ -90,6 +105,7 @@ impl PoolSettings {
             connections_at_most: self.connections_at_most.get(),
             request_timeout: self.request_timeout,
             reconnect: self.reconnect,
+            surplus_idle: self.surplus_idle,
             pings: PingTimes {
                 busy: self.ping_busy,
                 idle: self.ping_idle,
@@ -217,6 +233,8 @@ pub(crate) fn test_notification(platform: model::Platform, token: &str) -> Notif
 
     struct Nobody;
     impl FinishedRequests for Nobody {
+        fn ended(&self, _request: RequestId, _notification: NotificationId) {}
+
         fn finished(&self, _request: RequestId) {}
     }
 

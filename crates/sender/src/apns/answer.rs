@@ -15,7 +15,7 @@ use serde::{
 };
 
 use crate::{
-    provider::{Answer, Reason, Verdict},
+    provider::{Answer, CredentialWord, Reason, Verdict},
     retry_after::retry_after,
 };
 
@@ -69,7 +69,8 @@ pub(super) fn judge(answer: &Answer, now: UnixMs) -> Verdict {
     }
     let wait = retry_after(&answer.headers, now);
     let Ok(body) = serde_json::from_slice::<Body<'_>>(&answer.body) else {
-        return by_status(answer.status, wait, Cow::Owned(status_text(answer.status)));
+        let word = Cow::Owned(status_text(answer.status));
+        return by_status(answer.status, word, None, wait);
     };
     let reason = ApnsReason::parse(&body.reason);
     let word: Reason = Cow::Owned(body.reason.chars().take(REASON_LIMIT).collect());
@@ -81,22 +82,29 @@ pub(super) fn judge(answer: &Answer, now: UnixMs) -> Verdict {
         ApnsReason::UnrelatedKeyIdInToken | ApnsReason::BadEnvironmentKeyIdInToken => {
             Verdict::ProviderTrouble { reason: word }
         }
-        ApnsReason::Unknown(_) => by_status(answer.status, wait, word),
+        ApnsReason::Unknown(_) => by_status(answer.status, word, since, wait),
     }
 }
 
-/// The reason in a GOAWAY's debug data, if it says that the credential is refused.
-pub(super) fn refused_credential(debug_data: &[u8]) -> Option<Reason> {
+/// What a GOAWAY's debug data says about our credential, if it says anything.
+pub(super) fn credential_in_goaway(debug_data: &[u8]) -> Option<CredentialWord> {
     let body: Body<'_> = serde_json::from_slice(debug_data).ok()?;
-    let refused = match ApnsReason::parse(&body.reason) {
-        ApnsReason::UnrelatedKeyIdInToken | ApnsReason::BadEnvironmentKeyIdInToken => true,
-        ApnsReason::Known(known) => matches!(
-            by_known(known, Cow::Borrowed(""), None, None),
-            Verdict::ProviderTrouble { .. } | Verdict::RenewCredential { .. }
-        ),
-        ApnsReason::InvalidPushType | ApnsReason::ExpiredToken | ApnsReason::Unknown(_) => false,
-    };
-    refused.then(|| Cow::Owned(body.reason.into_owned()))
+    let reason = ApnsReason::parse(&body.reason);
+    let word: Reason = Cow::Owned(body.reason.chars().take(REASON_LIMIT).collect());
+    match reason {
+        ApnsReason::UnrelatedKeyIdInToken | ApnsReason::BadEnvironmentKeyIdInToken => {
+            Some(CredentialWord::Refused(word))
+        }
+        ApnsReason::Known(known) => match by_known(known, word, None, None) {
+            Verdict::ProviderTrouble { reason } => Some(CredentialWord::Refused(reason)),
+            Verdict::RenewCredential { reason } => Some(CredentialWord::Stale(reason)),
+            Verdict::Delivered
+            | Verdict::End { .. }
+            | Verdict::Retry { .. }
+            | Verdict::Elsewhere { .. } => None,
+        },
+        ApnsReason::InvalidPushType | ApnsReason::ExpiredToken | ApnsReason::Unknown(_) => None,
+    }
 }
 
 fn by_known(reason: Known, word: Reason, since: Option<UnixMs>, wait: Option<Duration>) -> Verdict {
@@ -138,11 +146,16 @@ fn by_known(reason: Known, word: Reason, since: Option<UnixMs>, wait: Option<Dur
     }
 }
 
-fn by_status(status: StatusCode, wait: Option<Duration>, word: Reason) -> Verdict {
+fn by_status(
+    status: StatusCode,
+    word: Reason,
+    since: Option<UnixMs>,
+    wait: Option<Duration>,
+) -> Verdict {
     match status.as_u16() {
         403 => Verdict::ProviderTrouble { reason: word },
         // The status is reserved for tokens that are no longer active.
-        410 => Verdict::gone(word, None),
+        410 => Verdict::gone(word, since),
         429 => Verdict::later(word, wait),
         400..=499 => Verdict::rejected(word),
         _ => Verdict::later(word, wait),
@@ -305,9 +318,10 @@ mod tests {
 
     #[test]
     fn a_goaway_says_whether_the_credential_is_refused() {
-        let says = |reason: &str| {
-            refused_credential(format!(r#"{{"reason":"{reason}"}}"#).as_bytes()).is_some()
-        };
+        let word =
+            |reason: &str| credential_in_goaway(format!(r#"{{"reason":"{reason}"}}"#).as_bytes());
+        let says =
+            |reason: &str| word(reason) == Some(CredentialWord::Refused(reason.to_owned().into()));
         for reason in [
             "BadCertificate",
             "InvalidProviderToken",
@@ -318,6 +332,10 @@ mod tests {
         for reason in ["Shutdown", "IdleTimeout", "SomethingNew"] {
             assert!(!says(reason), "{reason}");
         }
-        assert_eq!(refused_credential(b"not json"), None);
+        assert_eq!(
+            word("ExpiredProviderToken"),
+            Some(CredentialWord::Stale("ExpiredProviderToken".into()))
+        );
+        assert_eq!(credential_in_goaway(b"not json"), None);
     }
 }

@@ -15,7 +15,10 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
 use rustls::{
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer,
+        pem::{self, PemObject},
+    },
     sign::CertifiedKey,
 };
 use serde_json::json;
@@ -77,7 +80,10 @@ impl Credentials {
     /// When one of the two is missing, damaged or encrypted, or they do not belong together.
     pub fn from_certificate(pem: &[u8]) -> Result<Self, CredentialError> {
         refuse_encrypted(pem)?;
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(CredentialError::PrivateKey)?;
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+            pem::Error::NoItemsFound => CredentialError::NoPrivateKey,
+            damaged => CredentialError::PrivateKey(damaged),
+        })?;
         let chain = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(CredentialError::Certificate)?;
@@ -220,8 +226,27 @@ mod tests {
         ));
         assert!(matches!(
             Credentials::from_certificate(certificate.as_bytes()),
-            Err(CredentialError::PrivateKey(_))
+            Err(CredentialError::NoPrivateKey)
         ));
+    }
+
+    #[test]
+    fn an_encrypted_key_beside_a_certificate_is_refused_in_both_of_its_forms() {
+        let key = key();
+        let certificate = certificate(&key);
+        let plain = key.serialize_pem();
+        let pkcs8 = plain.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        let begin = "-----BEGIN EC PRIVATE KEY-----\n";
+        let traditional = plain.replace("PRIVATE KEY", "EC PRIVATE KEY").replace(
+            begin,
+            &format!("{begin}Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n"),
+        );
+        for key in [pkcs8, traditional] {
+            for file in [key.clone() + &certificate, certificate.clone() + &key] {
+                let error = Credentials::from_certificate(file.as_bytes()).unwrap_err();
+                assert!(error.to_string().contains("decrypt it first"), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,12 @@ use serde::Deserialize;
 use tracing::{info, warn};
 
 use super::Credentials;
-use crate::{SenderError, authorization::Authorization, metrics::ProviderMetrics, retry::BackOff};
+use crate::{
+    SenderError,
+    authorization::{Authorization, Denial},
+    metrics::ProviderMetrics,
+    retry::BackOff,
+};
 
 /// RFC 7523 section 2.1.
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -96,6 +101,7 @@ impl TokenClient {
                     life.mul_f64(0.8 + 0.1 * fastrand::f64())
                 }
                 Err(error) => {
+                    authorization.deny(denial(&error));
                     if failures == 0 {
                         let error: &dyn std::error::Error = &error;
                         warn!(
@@ -143,6 +149,19 @@ impl TokenClient {
         // As for APNs: h2 indexes no `authorization` anyway, and no Debug output shows this one.
         header.set_sensitive(true);
         Ok((header, Duration::from_secs(granted.expires_in)))
+    }
+}
+
+/// A server's own trouble is no refusal.
+fn denial(error: &FetchError) -> Denial {
+    match error {
+        FetchError::Sign => Denial::Refused(error.to_string()),
+        FetchError::Refused { status, .. } if *status < 500 && *status != 429 => {
+            Denial::Refused(error.to_string())
+        }
+        FetchError::Refused { .. } | FetchError::Exchange(_) | FetchError::Form => {
+            Denial::Unreachable(error.to_string())
+        }
     }
 }
 

@@ -7,11 +7,11 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use model::UnixMs;
+use model::{Outcome, UnixMs};
 use serde::Deserialize;
 
 use crate::{
-    provider::{Answer, Reason, Verdict},
+    provider::{Answer, Reason, TokenFate, Verdict},
     retry_after::retry_after,
 };
 
@@ -181,7 +181,13 @@ pub(super) fn judge(answer: &Answer, now: UnixMs) -> Verdict {
             Verdict::later(word, wait)
         }
         FcmReason::Unauthenticated => Verdict::RenewCredential { reason: word },
-        FcmReason::ThirdPartyAuthError | FcmReason::PermissionDenied | FcmReason::NotFound => {
+        // Apple's or a browser's credential in the Firebase project: Android goes on without it.
+        FcmReason::ThirdPartyAuthError => Verdict::End {
+            outcome: Outcome::CredentialRefused,
+            reason: word,
+            token: TokenFate::Kept,
+        },
+        FcmReason::PermissionDenied | FcmReason::NotFound => {
             Verdict::ProviderTrouble { reason: word }
         }
         FcmReason::Unknown(_) => by_status(status, word, wait),
@@ -254,7 +260,11 @@ mod tests {
                 401,
                 "UNAUTHENTICATED",
                 Some("THIRD_PARTY_AUTH_ERROR"),
-                trouble("THIRD_PARTY_AUTH_ERROR"),
+                Verdict::End {
+                    outcome: Outcome::CredentialRefused,
+                    reason: word("THIRD_PARTY_AUTH_ERROR"),
+                    token: TokenFate::Kept,
+                },
             ),
             (401, "UNAUTHENTICATED", None, renew("UNAUTHENTICATED")),
             (

@@ -32,7 +32,9 @@ const BODY_KEPT: usize = 16 * 1024;
 pub(crate) enum Lost {
     /// The peer did not look at it: to be sent again as if nothing had happened.
     NotProcessed,
-    /// Stream or connection broke; it may have been processed.
+    /// The peer reset the stream; it may have been processed.
+    Reset,
+    /// The connection broke; it may have been processed.
     Broke,
     /// No answer in time; it may have been processed.
     TimedOut,
@@ -121,13 +123,15 @@ impl<T> Exchange<T> {
     }
 
     fn lost(&self, error: &h2::Error) -> Lost {
-        let refused =
-            error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+        let reset = error.is_reset() && error.is_remote();
+        let refused = reset && error.reason() == Some(Reason::REFUSED_STREAM);
         let stream_id = self.stream.stream_id().as_u32();
         if refused || self.shared.heard.was_not_processed(stream_id) {
             Lost::NotProcessed
         } else if self.timed_out {
             Lost::TimedOut
+        } else if reset {
+            Lost::Reset
         } else {
             Lost::Broke
         }

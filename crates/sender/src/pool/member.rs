@@ -22,6 +22,8 @@ pub(super) struct Connection {
     pub(super) state: State,
     /// Whether a request has been answered well on it: opens the gate, ends the back-off.
     pub(super) proven: bool,
+    /// Whether a request was lost with it: its end is then not just an idle connection's.
+    pub(super) broken: bool,
     pub(super) in_flight: usize,
     pub(super) bulk_in_flight: usize,
     /// When the last answer came; before the first one, when it was opened.
@@ -46,6 +48,7 @@ impl Connection {
             id,
             state: State::Opening,
             proven: false,
+            broken: false,
             in_flight: 0,
             bulk_in_flight: 0,
             last_answer: now,

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use model::{Lane, Notification, UnixMs};
 use queue::{Slot, Taken};
 
+use crate::breaker::{Breaker, Progress, Stamp};
+
 /// Of this many turns one belongs to the bulk lane first.
 const TURNS_PER_BULK: u8 = 8;
 
@@ -24,6 +26,20 @@ pub(super) struct Delivery {
     pub(super) reauthorized: bool,
     /// The authorization it was last sent with.
     pub(super) generation: u64,
+    /// The breaker's period in which it was last sent.
+    pub(super) stamp: Stamp,
+    /// The last break of its connection, until it is known whether that counts.
+    pub(super) broke: Option<Break>,
+}
+
+/// A connection that broke under a notification, or let its time pass. It uses up a try if
+/// others got through afterwards; while the push service fails for all it does not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Break {
+    /// How far the others were when it happened.
+    pub(super) after: Progress,
+    /// What happened, for the notification log.
+    pub(super) word: &'static str,
 }
 
 impl Delivery {
@@ -36,11 +52,23 @@ impl Delivery {
             free_repetitions: 0,
             reauthorized: false,
             generation: 0,
+            stamp: Stamp::default(),
+            broke: None,
         })
     }
 
+    /// Counts the last break if others have got through since; its word, if that was the last
+    /// try of `at_most`.
+    pub(super) fn settle_break(&mut self, breaker: &Breaker, at_most: u32) -> Option<&'static str> {
+        let broke = self
+            .broke
+            .take_if(|broke| breaker.others_got_through_since(broke.after))?;
+        self.tries += 1;
+        (self.tries >= at_most).then_some(broke.word)
+    }
+
     /// Pushkin's rule: whole seconds, rounded down; the second in which it expires counts.
-    fn is_expired(&self, now: UnixMs) -> bool {
+    pub(super) fn is_expired(&self, now: UnixMs) -> bool {
         self.notification.expires_at.since_ms(now).div_euclid(1000) < 0
     }
 }
@@ -128,8 +156,13 @@ mod tests {
     use model::{Platform, QueueName};
     use queue::Limits;
 
+    use tokio::time::Instant;
+
     use super::*;
-    use crate::sender::test_notification;
+    use crate::{
+        breaker::{BreakerSettings, Sign},
+        sender::test_notification,
+    };
 
     fn ready(lanes: &[(Lane, i64)]) -> Ready {
         let (producer, consumer) =
@@ -150,6 +183,33 @@ mod tests {
             ready.push(Delivery::new(taken));
         }
         ready
+    }
+
+    #[test]
+    fn a_break_counts_only_when_others_got_through_after_it() {
+        let mut breaker = Breaker::new(BreakerSettings::default());
+        let now = Instant::now();
+        let mut delivery = ready(&[(Lane::Urgent, 0)]).pop(Lane::Urgent).unwrap();
+        let break_it = |delivery: &mut Delivery, breaker: &Breaker| {
+            delivery.broke = Some(Break {
+                after: breaker.progress(),
+                word: "connection lost",
+            });
+        };
+        break_it(&mut delivery, &breaker);
+        assert_eq!(delivery.settle_break(&breaker, 2), None);
+        assert_eq!(delivery.tries, 0, "nobody got through");
+        breaker.ended(breaker.stamp(), Sign::Good, now, 0.0);
+        assert_eq!(delivery.settle_break(&breaker, 2), None);
+        assert_eq!(delivery.settle_break(&breaker, 2), None, "once");
+        assert_eq!(delivery.tries, 1);
+        break_it(&mut delivery, &breaker);
+        breaker.ended(breaker.stamp(), Sign::Good, now, 0.0);
+        assert_eq!(
+            delivery.settle_break(&breaker, 2),
+            Some("connection lost"),
+            "the last one"
+        );
     }
 
     #[test]

@@ -5,13 +5,16 @@
 
 use model::{Clock, Feedback, Lane, Notification, Outcome, Report, UnixMs};
 use queue::Producer;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error};
 
 use super::delivery::Delivery;
 use crate::{
     provider::{Reason, TokenFate},
     prune_guard::{Belief, PruneGuard},
 };
+
+/// An alarm about what ends single notifications is not repeated before.
+const ALARM_AGAIN_AFTER_MS: i64 = 60 * 60 * 1000;
 
 /// See the module's text.
 pub(super) struct Ledger {
@@ -20,8 +23,8 @@ pub(super) struct Ledger {
     feedback: Producer<Feedback>,
     clock: Clock,
     guard: PruneGuard,
-    /// Whether the last word about our credential or configuration was a refusal.
-    in_trouble: bool,
+    /// When an answer last said that a credential is refused which only some devices need.
+    alarmed_at: Option<UnixMs>,
 }
 
 impl Ledger {
@@ -37,7 +40,7 @@ impl Ledger {
             feedback,
             clock,
             guard: PruneGuard::default(),
-            in_trouble: false,
+            alarmed_at: None,
         }
     }
 
@@ -54,10 +57,6 @@ impl Ledger {
     /// The push service took it.
     pub(super) fn delivered(&mut self, delivery: Box<Delivery>) {
         self.guard.unsuspicious();
-        if self.in_trouble {
-            self.in_trouble = false;
-            info!(provider = %self.provider, "the push service takes our notifications again");
-        }
         self.end(delivery, Outcome::Delivered, Reason::Borrowed(""));
     }
 
@@ -85,20 +84,24 @@ impl Ledger {
                 ),
             },
         }
+        if outcome == Outcome::CredentialRefused {
+            self.alarm(&reason);
+        }
         self.end(delivery, outcome, reason);
     }
 
-    /// Our credential or configuration is refused.
-    pub(super) fn in_trouble(&mut self, delivery: Box<Delivery>, reason: Reason) {
-        if !self.in_trouble {
-            self.in_trouble = true;
-            warn!(
+    /// A credential is refused, but the others get through: nothing is held, somebody must act.
+    fn alarm(&mut self, reason: &Reason) {
+        let now = self.now();
+        let again = |at: UnixMs| now.since_ms(at) >= ALARM_AGAIN_AFTER_MS;
+        if self.alarmed_at.is_none_or(again) {
+            self.alarmed_at = Some(now);
+            error!(
                 provider = %self.provider,
                 %reason,
-                "the push service refuses our credential or configuration: no notification gets through"
+                "the push service cannot reach some devices for want of a credential: check the APNs key and web push certificate in its project's settings"
             );
         }
-        self.end(delivery, Outcome::CredentialRefused, reason);
     }
 
     /// Writes the end of `delivery`.

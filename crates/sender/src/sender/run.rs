@@ -7,6 +7,8 @@
 
 mod settle;
 
+mod trouble;
+
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -32,6 +34,7 @@ use super::{
     ledger::Ledger,
 };
 use crate::{
+    breaker::{Allowed, Breaker},
     delay_queue::DelayQueue,
     metrics::ProviderMetrics,
     pool::{Ended, Event, Exchange, Pool},
@@ -54,6 +57,7 @@ pub(super) struct Run<P> {
     stop: Arc<Notify>,
     pool: Pool<P>,
     rate: Option<RateLimit>,
+    breaker: Breaker,
     /// Nothing is taken out of the queue any more: its producers are gone.
     closed: bool,
     /// Just taken; empty between rounds.
@@ -108,6 +112,7 @@ impl<P: Provider> Run<P> {
             rate: provider
                 .rate_limit_per_sec()
                 .map(|per_sec: NonZeroU32| RateLimit::new(per_sec, now)),
+            breaker: Breaker::new(parts.settings.breaker),
             closed: false,
             taken: Vec::new(),
             gathered: VecDeque::new(),
@@ -151,13 +156,16 @@ impl<P: Provider> Run<P> {
                 Poll::Ready(())
             })
             .await;
+            if self.closed && self.settings.leaves_what_waits {
+                self.leave_what_waits();
+            }
             self.show();
             if self.closed && self.held() == 0 {
                 return;
             }
             match self.wait().await {
                 Woken::Stop => {
-                    let (provider, left) = (self.provider.provider(), self.held());
+                    let (provider, left) = (self.provider.provider(), self.abandon());
                     if left > 0 {
                         warn!(%provider, left, "stopping with notifications that have not ended");
                     }
@@ -167,15 +175,17 @@ impl<P: Provider> Run<P> {
                 Woken::Pool(event) => self.pool.happened(event),
                 Woken::News => self.pool.hear_goaways(),
                 Woken::Queue { open } => self.gather(open),
-                Woken::Authorized | Woken::Time => {}
+                Woken::Authorized => self.heed_denial(),
+                Woken::Time => {}
             }
+            self.heed_pool();
         }
     }
 
     async fn wait(&mut self) -> Woken {
         let now = Instant::now();
         let wake_at = self.wake_at(now);
-        let room = self.room();
+        let room = self.room(now);
         let authorization = self.provider.authorization();
         let news = Arc::clone(&self.pool.news);
         tokio::select! {
@@ -193,10 +203,15 @@ impl<P: Provider> Run<P> {
     }
 
     /// Notifications that may be taken out of the queue now: a batch of each lane, so that a
-    /// broadcast that waits for its share of the streams does not hold a player's back.
-    fn room(&self) -> Room {
+    /// broadcast that waits for its share of the streams does not hold a player's back. While
+    /// everything is held back, batch after batch: their slots go with them.
+    fn room(&self, now: Instant) -> Room {
         let batch_size = self.settings.batch_size.get();
+        let held_back = self.is_held_back(now);
         let left = |lane| {
+            if held_back {
+                return batch_size;
+            }
             let waiting = self.gathered.len() + self.ready.len_of(lane);
             batch_size.saturating_sub(waiting)
         };
@@ -224,6 +239,7 @@ impl<P: Provider> Run<P> {
             while_waiting(Some(self.paused_until).filter(|until| *until > now)),
             while_waiting(self.rate_opens_at),
             while_waiting(self.pool.next_attempt(now)),
+            while_waiting(self.breaker.opens_to_a_probe_at(now)),
             (waiting || !self.in_flight.is_empty()).then_some(self.next_sweep),
             self.pool.next_surplus_check(),
         ]
@@ -233,8 +249,18 @@ impl<P: Provider> Run<P> {
     }
 
     fn look_at_the_clock(&mut self, now: Instant) {
-        while let Some(delivery) = self.delayed.pop_due(now) {
-            self.ready.push_first(delivery);
+        while let Some(mut delivery) = self.delayed.pop_due(now) {
+            let tries = self.settings.tries.get();
+            match delivery.settle_break(&self.breaker, tries) {
+                Some(word) => {
+                    self.ledger
+                        .end(delivery, Outcome::ConnectionFailed, Reason::Borrowed(word));
+                }
+                // Behind the others: one that breaks every connection must not be the first on
+                // each new one.
+                None if delivery.broke.is_some() => self.ready.push(delivery),
+                None => self.ready.push_first(delivery),
+            }
         }
         let full = self.gathered.len() >= self.settings.batch_size.get();
         let due = self.gathered_until.is_some_and(|until| until <= now);
@@ -262,9 +288,13 @@ impl<P: Provider> Run<P> {
     fn gather(&mut self, open: bool) {
         self.closed = !open;
         let at_once = self.settings.interval.is_zero();
+        let wall = self.ledger.now();
         for taken in self.taken.drain(..) {
             let delivery = Delivery::new(taken);
-            if at_once {
+            if delivery.is_expired(wall) {
+                self.ledger
+                    .end(delivery, Outcome::Expired, Reason::Borrowed(""));
+            } else if at_once {
                 self.ready.push(delivery);
             } else {
                 self.gathered.push_back(delivery);
@@ -285,9 +315,16 @@ impl<P: Provider> Run<P> {
         let Some(bearer) = self.provider.authorization().usable() else {
             return;
         };
+        let mut allowed: usize = match self.breaker.allows(now) {
+            Allowed::Everything => usize::MAX,
+            Allowed::OneProbe => 1,
+            Allowed::Nothing => return,
+        };
         let wall = self.ledger.now();
         let mut bulk_is_blocked = false;
-        while let Some(lane) = self.ready.next_lane(bulk_is_blocked) {
+        while allowed > 0
+            && let Some(lane) = self.ready.next_lane(bulk_is_blocked)
+        {
             let Some(place) = self.pool.pick(context, lane) else {
                 match lane {
                     Lane::Urgent => break,
@@ -312,14 +349,19 @@ impl<P: Provider> Run<P> {
                 }
                 Prepared::Send { request, body } => {
                     delivery.generation = bearer.generation;
+                    delivery.stamp = self.breaker.stamp();
                     match self.pool.send(place, lane, now, request, body, delivery) {
-                        Ok(exchange) => self.in_flight.push(exchange),
+                        Ok(exchange) => {
+                            self.breaker.sent();
+                            allowed -= 1;
+                            self.in_flight.push(exchange);
+                        }
                         Err(delivery) => self.ready.push_first(delivery),
                     }
                 }
             }
         }
-        if !self.ready.is_empty() {
+        if allowed > 0 && !self.ready.is_empty() {
             self.pool.grow(now);
         }
     }
@@ -328,6 +370,7 @@ impl<P: Provider> Run<P> {
         let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
         self.metrics.in_flight.set(number(self.in_flight.len()));
         self.metrics.delayed.set(number(self.delayed.len()));
+        self.metrics.breaker_state.set(self.breaker.gauge());
     }
 }
 

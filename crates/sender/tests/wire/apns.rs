@@ -7,11 +7,14 @@ use serde_json::json;
 use simulator::{Action, GoAway, Refusal, Rule, Service};
 
 use crate::{
+    breaker::breaker_suite,
     rig::{LIMIT, Setup},
-    suite::provider_suite,
+    suite::{provider_suite, tests_for},
 };
 
 provider_suite!(Service::Apns);
+
+breaker_suite!(Service::Apns);
 
 #[test]
 fn the_payload_on_the_wire_is_the_documented_one() {
@@ -133,13 +136,13 @@ fn a_young_token_that_is_called_expired_is_not_replaced() {
 #[test]
 fn a_key_that_apple_does_not_know_is_no_reason_to_hurry() {
     let mut rig = Setup {
-        apns: |options| {
+        apns: Box::new(|options| {
             let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
             let pem = key.serialize_pem();
             options.credentials =
                 sender::apns::Credentials::from_p8(pem.as_bytes(), "SIMKEY0001", "SIMTEAM001")
                     .unwrap();
-        },
+        }),
         ..Setup::default()
     }
     .start(Service::Apns);
@@ -151,6 +154,26 @@ fn a_key_that_apple_does_not_know_is_no_reason_to_hurry() {
     rig.finish();
     let counters = rig.endpoint().counters();
     assert_eq!((counters.peak_streams, counters.violations), (1, 0));
+}
+
+#[test]
+fn a_refused_key_closes_all_connections() {
+    let mut setup = Setup::default()
+        .connections(3)
+        .streams(2)
+        .latency(Duration::from_millis(5));
+    setup.settings.breaker.wait.base = Duration::from_secs(3600);
+    setup.settings.breaker.wait.cap = Duration::from_secs(3600);
+    let mut rig = setup.start(Service::Apns);
+    rig.send(200);
+    rig.reports(200);
+    assert_eq!(rig.endpoint().counters().connections_open, 3);
+    let refusal = Refusal::new(403, "InvalidProviderToken");
+    rig.script(Rule::new(Action::Refuse(refusal)));
+    rig.send(1);
+    assert_eq!(rig.report().outcome, Outcome::CredentialRefused);
+    rig.eventually(|| rig.endpoint().counters().connections_open == 0);
+    rig.finish();
 }
 
 #[test]
@@ -168,6 +191,7 @@ fn a_goaway_about_the_credential_causes_no_reconnect_loop() {
     rig.script(Rule::new(Action::GoAway(goaway)));
     rig.send(2);
     rig.endpoint().wait_for(2, LIMIT).unwrap();
+    rig.eventually(|| rig.breaker_state() == 2);
     assert!(!rig.stop(Duration::from_millis(200)));
     assert_eq!(rig.endpoint().counters().connections_opened, 1);
 }

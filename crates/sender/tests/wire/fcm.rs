@@ -7,11 +7,14 @@ use serde_json::json;
 use simulator::{Action, Refusal, RetryAfter, Rule, Service};
 
 use crate::{
+    breaker::breaker_suite,
     rig::{LIMIT, Setup},
-    suite::provider_suite,
+    suite::{provider_suite, tests_for},
 };
 
 provider_suite!(Service::Fcm);
+
+breaker_suite!(Service::Fcm);
 
 #[test]
 fn the_message_on_the_wire_is_the_documented_one() {
@@ -87,6 +90,30 @@ fn a_credential_that_stays_refused_is_renewed_only_once() {
         2
     );
     assert!(counters.tokens_issued <= 3, "{}", counters.tokens_issued);
+}
+
+#[test]
+fn a_refused_service_account_opens_the_breaker_and_loses_nothing() {
+    let rule = Rule::new(Action::Refuse(Refusal::new(400, "invalid_grant")));
+    let mut setup = Setup::default().tries(1);
+    setup.simulator.access_token_life = Duration::from_secs(1);
+    let mut rig = setup.start(Service::Fcm);
+    rig.send(1);
+    rig.reports(1);
+    rig.simulator.script().add(rule.service(Service::Oauth));
+    rig.simulator.revoke_access_tokens();
+    rig.send(5);
+    rig.eventually(|| rig.breaker_state() == 2);
+    let mut late = rig.notification("a0");
+    late.expires_at = late.created_at.plus_ms(300);
+    rig.put(late);
+    assert_eq!(rig.report().outcome, Outcome::Expired);
+    rig.simulator.script().clear();
+    for report in rig.reports(5) {
+        assert_eq!(report.outcome, Outcome::Delivered);
+    }
+    rig.finish();
+    assert_eq!((rig.breaker_state(), rig.breaker_openings()), (0, 1));
 }
 
 #[test]

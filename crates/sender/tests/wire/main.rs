@@ -14,6 +14,10 @@ mod rig;
 
 mod suite;
 
+mod breaker;
+
 mod apns;
+
+mod certificate;
 
 mod fcm;

@@ -17,7 +17,7 @@ use model::{
 };
 use prometheus_client::registry::Registry;
 use queue::{Consumer, Limits, Load, PanicCounter, Producer, Taken};
-use sender::{BackOff, Metrics, PoolSettings, SenderThread};
+use sender::{BackOff, BreakerSettings, Metrics, PoolSettings, SenderThread};
 use simulator::{Action, Endpoint, Received, Refusal, Rule, Service, Simulator};
 use tokio::runtime::Runtime;
 
@@ -27,6 +27,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 struct Nobody;
 
 impl FinishedRequests for Nobody {
+    fn ended(&self, _request: RequestId, _notification: NotificationId) {}
+
     fn finished(&self, _request: RequestId) {}
 }
 
@@ -47,7 +49,7 @@ pub(crate) struct Rig {
 pub(crate) struct Setup {
     pub(crate) simulator: simulator::Options,
     pub(crate) settings: PoolSettings,
-    pub(crate) apns: fn(&mut sender::apns::Options),
+    pub(crate) apns: Box<dyn FnOnce(&mut sender::apns::Options)>,
     pub(crate) fcm: fn(&mut sender::fcm::Options),
 }
 
@@ -62,9 +64,13 @@ impl Default for Setup {
             settings: PoolSettings {
                 back_off: quick,
                 reconnect: quick,
+                breaker: BreakerSettings {
+                    wait: quick,
+                    ..BreakerSettings::default()
+                },
                 ..PoolSettings::default()
             },
-            apns: |_| {},
+            apns: Box::new(|_| {}),
             fcm: |_| {},
         }
     }
@@ -116,6 +122,7 @@ impl Setup {
                     sandbox: false,
                     endpoint: Some(simulator.apns_url()),
                     ca_pem,
+                    token_life_at_least: sender::apns::TOKEN_LIFE_AT_LEAST,
                 };
                 (self.apns)(&mut options);
                 let apns = sender::apns::Apns::new(options).unwrap();
@@ -374,6 +381,50 @@ impl Rig {
         tokens.dedup();
         assert_eq!((tokens.len(), deliveries), (count, count), "each once");
         assert_eq!(self.endpoint().counters().violations, 0);
+    }
+
+    /// Sends others, one after the other, until one to a token that begins with `prefix` has
+    /// ended; its report.
+    pub(crate) fn send_others_until_reported(&self, prefix: &str) -> Report {
+        loop {
+            self.send(1);
+            let report = self.report();
+            if report.notification.token.as_str().starts_with(prefix) {
+                // The other one that was just sent.
+                self.reports(1);
+                return report;
+            }
+            assert_eq!(report.outcome, Outcome::Delivered);
+        }
+    }
+
+    /// The push service as metrics have it.
+    pub(crate) fn provider(&self) -> &'static str {
+        match self.service {
+            Service::Apns => "apns",
+            _ => "fcm",
+        }
+    }
+
+    /// 0 closed, 1 half-open, 2 open.
+    pub(crate) fn breaker_state(&self) -> i64 {
+        self.metric("sender_breaker_state")
+    }
+
+    /// Requests without an answer.
+    pub(crate) fn in_flight(&self) -> i64 {
+        self.metric("sender_in_flight")
+    }
+
+    pub(crate) fn breaker_openings(&self) -> i64 {
+        self.metric("sender_breaker_openings_total")
+    }
+
+    fn metric(&self, name: &str) -> i64 {
+        let start = format!("{name}{{provider=\"{}\"}} ", self.provider());
+        let metrics = self.metrics();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&start));
+        value.expect("the metric is there").parse().unwrap()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
