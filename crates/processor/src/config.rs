@@ -2,10 +2,11 @@
 
 use std::num::NonZeroU32;
 
+use journal::JournalConfig;
 use serde::{Deserialize, Serialize};
 
 /// `[RequestProcessor]`: the queue in front of the processor threads, and the threads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RequestProcessorConfig {
     /// Items (events and notifications, not POSTs) that may wait; 0 is no limit.
@@ -14,6 +15,11 @@ pub struct RequestProcessorConfig {
     pub queue_limit_mb: usize,
     /// Threads that turn requests into notifications.
     pub request_processor_num_threads: NonZeroU32,
+    /// Items whose notifications may wait outside their full sender queue; beyond it 503.
+    pub parked_limit: usize,
+    /// Where accepted requests survive a crash.
+    #[serde(flatten)]
+    pub journal: JournalConfig,
 }
 
 impl Default for RequestProcessorConfig {
@@ -22,6 +28,8 @@ impl Default for RequestProcessorConfig {
             queue_limit: 50_000,
             queue_limit_mb: 256,
             request_processor_num_threads: const { NonZeroU32::new(10).expect("not zero") },
+            parked_limit: 1_000_000,
+            journal: JournalConfig::default(),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Where finished notifications go: to their push service's queue, or straight to the log.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
-use model::{Notification, Outcome, Provider, Report, UnixMs};
+use model::{Lane, Notification, Outcome, Provider, Report, UnixMs};
 use queue::{Producer, WhenFull};
 use tracing::error;
+
+use crate::{Parking, parking::End};
 
 /// The ways out of the processor.
 #[derive(Clone)]
@@ -19,6 +21,17 @@ pub struct Outlets {
     pub reports: Producer<Report>,
     /// What to do when a sender queue is full.
     pub when_full: WhenFull,
+    /// Where items wait that find their sender queue full; without it `when_full` is done.
+    pub parking: Option<Arc<Parking>>,
+}
+
+/// Where a batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum From {
+    /// Through the request queue.
+    Doors,
+    /// It was parked before, and goes before what is.
+    Parking,
 }
 
 /// How one push service is reached.
@@ -33,8 +46,13 @@ pub enum Route {
 }
 
 impl Outlets {
-    /// Sends all of `notifications`, in order for each push service.
-    pub(crate) fn dispatch(&self, notifications: Vec<Notification>, now: UnixMs) {
+    /// Sends all of `notifications`, in order for each push service; how many were parked.
+    pub(crate) fn dispatch(
+        &self,
+        notifications: Vec<Notification>,
+        from: From,
+        now: UnixMs,
+    ) -> usize {
         let mut by_provider = [const { Vec::new() }; Provider::ALL.len()];
         let mut unreachable = Vec::new();
         for notification in notifications {
@@ -47,17 +65,25 @@ impl Outlets {
         }
         self.report(unreachable, Outcome::UnknownPlatform, now);
         let [apns, fcm, web_push] = by_provider;
+        let mut left = Vec::new();
         let mut waiting = Vec::new();
-        for (route, notifications) in [
-            (&self.apns, apns),
-            (&self.fcm, fcm),
-            (&self.web_push, web_push),
+        for (route, provider, notifications) in [
+            (&self.apns, Provider::Apns, apns),
+            (&self.fcm, Provider::Fcm, fcm),
+            (&self.web_push, Provider::WebPush, web_push),
         ] {
             match route {
                 Route::NotConfigured => {
                     self.report(notifications, Outcome::CredentialRefused, now);
                 }
                 Route::NotEnabled => self.report(notifications, Outcome::UnknownPlatform, now),
+                Route::Queue(queue) if let Some(parking) = &self.parking => {
+                    let behind = |lane| from == From::Doors && parking.is_waiting(provider, lane);
+                    let rest = offer_items(queue, notifications, behind);
+                    if !rest.is_empty() {
+                        left.push((provider, rest));
+                    }
+                }
                 // Nobody waits for one push service before the others have got theirs.
                 Route::Queue(queue) => {
                     waiting.push((queue, offer(queue, notifications, WhenFull::Drop)));
@@ -65,20 +91,48 @@ impl Outlets {
             }
         }
         for (queue, notifications) in waiting {
-            match self.when_full {
-                WhenFull::Drop => self.report(notifications, Outcome::QueueFull, now),
-                WhenFull::Block => {
-                    let left = offer(queue, notifications, WhenFull::Block);
-                    if !left.is_empty() {
-                        // Their receipts stay open: unfinished work, not silent loss.
-                        error!(
-                            lost = left.len(),
-                            "a sender is gone, notifications cannot be sent"
-                        );
-                    }
+            self.insist(queue, notifications, now);
+        }
+        self.park(left, from)
+    }
+
+    /// What did not fit at once: waits for room, or gives it up.
+    fn insist(
+        &self,
+        queue: &Producer<Notification>,
+        notifications: Vec<Notification>,
+        now: UnixMs,
+    ) {
+        match self.when_full {
+            WhenFull::Drop => self.report(notifications, Outcome::QueueFull, now),
+            WhenFull::Block => {
+                let left = offer(queue, notifications, WhenFull::Block);
+                if !left.is_empty() {
+                    // Their receipts stay open: unfinished work, not silent loss.
+                    error!(
+                        lost = left.len(),
+                        "a sender is gone, notifications cannot be sent"
+                    );
                 }
             }
         }
+    }
+
+    /// Parks what is left; how many notifications that were.
+    fn park(&self, left: Vec<(Provider, Vec<Notification>)>, from: From) -> usize {
+        let Some(parking) = &self.parking else {
+            return 0;
+        };
+        let end = match from {
+            From::Doors => End::Back,
+            From::Parking => End::Front,
+        };
+        let mut parked = 0;
+        for (provider, notifications) in left {
+            parked += notifications.len();
+            parking.park(provider, notifications, end);
+        }
+        parked
     }
 
     fn report(&self, notifications: Vec<Notification>, outcome: Outcome, now: UnixMs) {
@@ -97,17 +151,17 @@ impl Outlets {
 
 /// A value that waits in a lane.
 trait InLane {
-    fn lane(&self) -> model::Lane;
+    fn lane(&self) -> Lane;
 }
 
 impl InLane for Notification {
-    fn lane(&self) -> model::Lane {
+    fn lane(&self) -> Lane {
         self.lane
     }
 }
 
 impl InLane for Report {
-    fn lane(&self) -> model::Lane {
+    fn lane(&self) -> Lane {
         self.notification.lane
     }
 }
@@ -128,4 +182,58 @@ fn offer<T: InLane>(queue: &Producer<T>, values: Vec<T>, when_full: WhenFull) ->
         }
     }
     values.collect()
+}
+
+/// Sends the notifications of as many items as fit, each item's all or none, and returns the rest.
+/// Where `behind` says so of a lane, nothing of it is sent.
+fn offer_items(
+    queue: &Producer<Notification>,
+    notifications: Vec<Notification>,
+    behind: impl Fn(Lane) -> bool,
+) -> Vec<Notification> {
+    let (urgent, bulk) = notifications
+        .into_iter()
+        .partition(|notification| notification.lane == Lane::Urgent);
+    let mut left = Vec::new();
+    for (lane, notifications) in [(Lane::Urgent, urgent), (Lane::Bulk, bulk)] {
+        let notifications: Vec<Notification> = notifications;
+        if notifications.is_empty() {
+            continue;
+        }
+        if behind(lane) {
+            left.extend(notifications);
+            continue;
+        }
+        let all = notifications.len();
+        match queue.try_reserve(lane, all, 0) {
+            Ok(mut permit) => notifications
+                .into_iter()
+                .for_each(|notification| permit.send_one(notification)),
+            Err(_) => left.extend(offer_item_by_item(queue, lane, notifications)),
+        }
+    }
+    left
+}
+
+fn offer_item_by_item(
+    queue: &Producer<Notification>,
+    lane: Lane,
+    notifications: Vec<Notification>,
+) -> Vec<Notification> {
+    let mut notifications = notifications.into_iter().peekable();
+    while let Some(first) = notifications.next() {
+        let item = first.item;
+        let mut of_item = vec![first];
+        while let Some(next) = notifications.next_if(|next| next.item == item) {
+            of_item.push(next);
+        }
+        let Ok(mut permit) = queue.try_reserve(lane, of_item.len(), 0) else {
+            of_item.extend(notifications);
+            return of_item;
+        };
+        for notification in of_item {
+            permit.send_one(notification);
+        }
+    }
+    Vec::new()
 }

@@ -3,6 +3,8 @@
 //! All that an event asks for must be valid, or none of it happens; so the effect is read from
 //! the pairs first and applied later.
 
+use std::collections::HashMap;
+
 use model::{DeviceToken, Event, PairValue, Platform};
 use storage::Login;
 
@@ -28,6 +30,8 @@ pub(crate) enum InvalidEvent {
     Missing(&'static str),
     #[error("the pair {0} is not a number in range")]
     NotANumber(&'static str),
+    #[error("the pair {0} is not a text, or empty")]
+    NotAText(&'static str),
     #[error("a pair of the turn-off event is not a message id")]
     NotAMessageId,
 }
@@ -53,7 +57,7 @@ fn log_in(event: &Event) -> Result<Login, InvalidEvent> {
         None => None,
         Some(PairValue::Text(token)) if token.is_empty() => None,
         Some(PairValue::Text(token)) => Some(DeviceToken::new(token.clone())),
-        Some(_) => return Err(InvalidEvent::NotANumber("deviceToken")),
+        Some(_) => return Err(InvalidEvent::NotAText("deviceToken")),
     };
     Ok(Login {
         login: event.login,
@@ -64,15 +68,20 @@ fn log_in(event: &Event) -> Result<Login, InvalidEvent> {
     })
 }
 
-/// Every pair's value is a message id; the keys mean nothing. No pairs turn everything on again.
+/// Every pair's value is a message id; the keys mean nothing, but of equal ones the last counts.
+/// No pairs turn everything on again.
 fn turn_off(event: &Event) -> Result<Vec<i32>, InvalidEvent> {
     if event.timestamp.is_none() {
         return Err(InvalidEvent::NoTimestamp);
     }
-    let mut ids = event
+    let last_of_each_key: HashMap<&str, &PairValue> = event
         .pairs
         .iter()
-        .map(|(_, value)| {
+        .map(|(key, value)| (&**key, value))
+        .collect();
+    let mut ids = last_of_each_key
+        .values()
+        .map(|value| {
             let id = value.to_integer().ok_or(InvalidEvent::NotAMessageId)?;
             i32::try_from(id).map_err(|_| InvalidEvent::NotAMessageId)
         })
@@ -96,7 +105,7 @@ pub(crate) fn device_filter(
         PairValue::Text(token) if !token.is_empty() => {
             Ok(Some((Platform(platform), DeviceToken::new(token.clone()))))
         }
-        _ => Err(InvalidEvent::Missing("device_token")),
+        _ => Err(InvalidEvent::NotAText("device_token")),
     }
 }
 
@@ -198,11 +207,35 @@ mod tests {
             ]),
             Ok(vec![1, 3])
         );
+        assert_eq!(
+            blacklist(&[
+                ("a", text("x")),
+                ("a", text("1")),
+                ("b", PairValue::Float(3.7))
+            ]),
+            Ok(vec![1, 4])
+        );
         assert_eq!(blacklist(&[]), Ok(vec![]));
         assert_eq!(
             blacklist(&[("a", text("x"))]),
             Err(InvalidEvent::NotAMessageId)
         );
+    }
+
+    #[test]
+    fn a_device_token_is_a_text() {
+        let number = PairValue::Integer(7);
+        assert_eq!(
+            login(&[("platformId", text("1")), ("deviceToken", number.clone())]),
+            Err(InvalidEvent::NotAText("deviceToken"))
+        );
+        for token in [number, text("")] {
+            let filter = [("platform_id", text("6")), ("device_token", token)];
+            assert_eq!(
+                device_filter(&event(1, &filter)),
+                Err(InvalidEvent::NotAText("device_token"))
+            );
+        }
     }
 
     #[test]

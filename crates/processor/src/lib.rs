@@ -8,6 +8,8 @@
 
 mod config;
 
+mod python;
+
 mod template;
 
 mod playbook;
@@ -18,7 +20,13 @@ mod scope;
 
 mod plan;
 
+mod order;
+
 mod dispatch;
+
+mod parking;
+
+mod parker;
 
 mod last_sent;
 
@@ -32,5 +40,6 @@ pub use config::{EventConfig, RequestProcessorConfig};
 pub use dispatch::{Outlets, Route};
 pub use ended::{EndReason, Ended, Observer};
 pub use metrics::Metrics;
+pub use parking::Parking;
 pub use processor::{Processor, Stages};
 pub use template::{MissingParameter, Template, TemplateError};

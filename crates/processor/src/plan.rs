@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use model::{
-    Content, DeviceToken, DirectNotification, Event, ItemId, LoginId, MessageId, Platform,
-    Priority, Request, UnixMs,
+    Content, DeviceToken, DirectNotification, Event, ItemId, LoginId, MessageId, Notification,
+    Platform, Priority, Request, UnixMs,
 };
 use storage::Users;
 use tracing::{debug, warn};
@@ -20,9 +20,6 @@ use crate::{
     playbook::Play,
     scope::{Task, Work},
 };
-
-/// How long a notification is worth delivering where its message does not say: 6 h.
-const DEFAULT_LIFE_MS: i64 = 6 * 60 * 60 * 1000;
 
 /// What is to be sent once the cooldowns are decided.
 #[derive(Debug, Default)]
@@ -143,7 +140,7 @@ fn draft<'b>(
         login: event.login,
         content,
         addresses,
-        expires_at: expires_at(message.expiry_millis, event.timestamp, now),
+        expires_at: Notification::expiry(message.expiry_millis, event.timestamp, now),
         recording,
     })
 }
@@ -153,14 +150,6 @@ fn owned(addresses: Vec<(Platform, &DeviceToken)>) -> Vec<(Platform, DeviceToken
         .into_iter()
         .map(|(platform, token)| (platform, token.clone()))
         .collect()
-}
-
-/// The message's life counts from the event, the default one from now.
-fn expires_at(expiry_ms: Option<i64>, timestamp: Option<UnixMs>, now: UnixMs) -> UnixMs {
-    match (expiry_ms, timestamp) {
-        (Some(expiry_ms), Some(timestamp)) => timestamp.plus_ms(expiry_ms),
-        _ => now.plus_ms(DEFAULT_LIFE_MS),
-    }
 }
 
 impl<'b> Plan<'b> {
@@ -190,7 +179,7 @@ impl<'b> Plan<'b> {
             login: direct.login,
             content,
             addresses,
-            expires_at: now.plus_ms(DEFAULT_LIFE_MS),
+            expires_at: Notification::expiry(None, None, now),
             recording: Recording::None,
         });
     }

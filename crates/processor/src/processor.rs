@@ -5,30 +5,35 @@
 //! request costs itself only.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use model::{
-    AppId, Clock, FinishedRequests, MessageId, Notification, NotificationId, Receipt, Request,
-    UnixMs,
+    Clock, FinishedRequests, ItemId, MessageId, Notification, NotificationId, Provider, Receipt,
+    Request, UnixMs,
 };
 use queue::{Consumer, Taken, Workers};
 use storage::{Storage, StorageError};
 use tracing::{error, info, warn};
 
 use crate::{
-    EndReason, Ended, EventConfig, Metrics, Observer, Outlets, RequestProcessorConfig,
+    EndReason, Ended, EventConfig, Metrics, Observer, Outlets, Parking, RequestProcessorConfig,
+    Route,
+    dispatch::From,
     last_sent::{LastSent, Sending},
+    order::Order,
+    parker::Parker,
     plan::{self, Draft, Recording},
     playbook::Playbooks,
     scope,
 };
 
 /// Items of a batch, more or less: whole requests are taken until there are as many.
-const BATCH_ITEMS: usize = 500;
+pub(crate) const BATCH_ITEMS: usize = 500;
 /// Tries of a batch that a living database refuses.
 const TRIES: u32 = 3;
 /// Waits between tries double from the first to the last.
@@ -58,6 +63,8 @@ pub struct Stages {
 pub struct Processor {
     workers: Workers,
     recorder: JoinHandle<()>,
+    parking: Option<Arc<Parking>>,
+    parkers: Vec<JoinHandle<()>>,
     /// Dropped to make threads that wait for the database give up.
     stop: Sender<()>,
 }
@@ -74,6 +81,14 @@ impl Processor {
         let (stop, stopped) = bounded(0);
         let panics = stages.metrics.panics.clone();
         let playbooks = Arc::new(Playbooks::new(stages.storage.clone()));
+        let parking = stages.outlets.parking.clone();
+        let worker = Worker {
+            stages,
+            playbooks,
+            last_sent,
+            stopped,
+        };
+        let parkers = start_parkers(&worker);
         let workers = Workers::spawn(
             "processor",
             usize::try_from(config.request_processor_num_threads.get()).unwrap_or(usize::MAX),
@@ -81,28 +96,34 @@ impl Processor {
             BATCH_ITEMS,
             &panics,
             move || {
-                let worker = Worker {
-                    stages: stages.clone(),
-                    playbooks: Arc::clone(&playbooks),
-                    last_sent: last_sent.clone(),
-                    stopped: stopped.clone(),
-                };
+                let worker = worker.clone();
                 move |batch: &mut Vec<Taken<Request>>| worker.process(batch)
             },
         );
         Self {
             workers,
             recorder,
+            parking,
+            parkers,
             stop,
         }
     }
 
-    /// Waits until the queue is empty and all of it is processed. At `deadline`, threads that
-    /// wait for the database give up, and the answer is false: work was left.
+    /// Waits until the queue is empty and all of it is processed; what is parked is left to the
+    /// journal at once. At `deadline`, threads that wait for the database give up, and the answer
+    /// is false: work was left.
     #[must_use]
     pub fn join_until(self, deadline: Instant) -> bool {
+        if let Some(parking) = &self.parking {
+            parking.stop();
+        }
         let drained = self.workers.join_until(deadline);
         drop(self.stop);
+        for parker in self.parkers {
+            if parker.join().is_err() {
+                error!("the thread of parked items ended by a panic");
+            }
+        }
         if drained && self.recorder.join().is_err() {
             error!("the recorder of sending times ended by a panic");
         }
@@ -110,7 +131,40 @@ impl Processor {
     }
 }
 
-struct Worker {
+/// Starts a thread for each push service that items may be parked for.
+fn start_parkers(worker: &Worker) -> Vec<JoinHandle<()>> {
+    let outlets = &worker.stages.outlets;
+    let Some(parking) = &outlets.parking else {
+        return Vec::new();
+    };
+    let routes = [
+        (Provider::Apns, &outlets.apns),
+        (Provider::Fcm, &outlets.fcm),
+        (Provider::WebPush, &outlets.web_push),
+    ];
+    let mut parkers = Vec::new();
+    for (provider, route) in routes {
+        if let Route::Queue(queue) = route {
+            let parker = Parker {
+                provider,
+                queue: queue.clone(),
+                parking: Arc::clone(parking),
+                worker: worker.clone(),
+                last: None,
+            };
+            let thread = thread::Builder::new()
+                .name(format!("parked-{provider}"))
+                .spawn(move || parker.run())
+                .expect("the operating system gives a thread at start");
+            parkers.push(thread);
+        }
+    }
+    parkers
+}
+
+/// What every thread that processes works with.
+#[derive(Clone)]
+pub(crate) struct Worker {
     stages: Stages,
     playbooks: Arc<Playbooks>,
     last_sent: LastSent,
@@ -121,38 +175,51 @@ impl Worker {
     fn process(&self, batch: &mut Vec<Taken<Request>>) {
         // The slots go at once: the queue's depth is what waits, not what is worked on.
         let requests: Vec<Request> = batch.drain(..).map(|taken| taken.value).collect();
-        let all: Vec<&Request> = requests.iter().collect();
+        let all: Vec<Order<'_>> = requests.iter().map(Order::whole).collect();
+        self.process_all(&all);
+    }
+
+    /// Processes the orders, as one batch if the database takes it. False when the program stops
+    /// before they are done.
+    pub(crate) fn process_all(&self, all: &[Order<'_>]) -> bool {
         self.stages.metrics.batches.inc();
-        if self.process_together(&all) {
-            return;
+        match self.process_together(all) {
+            Processed::Done => return true,
+            Processed::Stopped => return false,
+            Processed::Refused => {}
         }
-        if all.len() == 1 {
-            return self.give_up(all[0]);
+        if let [order] = all {
+            self.give_up(order);
+            return true;
         }
         warn!(
             requests = all.len(),
             "the database refuses a batch, processing its requests one by one"
         );
-        for request in all {
-            if !self.process_together(&[request]) {
-                self.give_up(request);
+        for order in all {
+            match self.process_together(std::slice::from_ref(order)) {
+                Processed::Done => {}
+                Processed::Stopped => return false,
+                Processed::Refused => self.give_up(order),
             }
         }
+        true
     }
 
-    /// Processes the requests as one batch. False when the database refuses it for good.
-    fn process_together(&self, requests: &[&Request]) -> bool {
+    /// Processes the orders as one batch.
+    fn process_together(&self, orders: &[Order<'_>]) -> Processed {
         let mut wait = FIRST_WAIT;
         let mut refusals = 0;
         loop {
-            match self.try_together(requests) {
-                Ok(()) => return true,
+            match self.try_together(orders) {
+                Ok(()) => return Processed::Done,
                 Err(error) => {
                     let alive = self.stages.storage.ping().is_ok();
-                    refusals += u32::from(alive);
+                    // What broke may be back by the time of the ping: that is no refusal.
+                    refusals += u32::from(alive && !error.is_outage());
                     if refusals == TRIES {
                         error!(%error, "the database refuses a batch");
-                        return false;
+                        return Processed::Refused;
                     }
                     warn!(%error, alive, wait_ms = wait.as_millis(), "a batch failed, trying again");
                 }
@@ -162,19 +229,19 @@ impl Worker {
                 == Err(crossbeam_channel::RecvTimeoutError::Disconnected)
             {
                 info!(
-                    requests = requests.len(),
+                    requests = orders.len(),
                     "stopping without the database, requests are left"
                 );
-                return true;
+                return Processed::Stopped;
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
-    fn try_together(&self, requests: &[&Request]) -> Result<(), StorageError> {
+    fn try_together(&self, orders: &[Order<'_>]) -> Result<(), StorageError> {
         let now = self.stages.clock.now();
         let playbook = self.playbooks.newest();
-        let prepared = scope::prepare(requests, &playbook, &self.stages.events);
+        let prepared = scope::prepare(orders, &playbook, &self.stages.events);
         let mut ended = prepared.ended;
         let mut drafts = Vec::new();
         if !prepared.work.is_empty() {
@@ -199,48 +266,65 @@ impl Worker {
             }
         }
         // From here on nothing can fail: what the database has decided is carried out.
+        if orders.iter().any(|order| order.part.is_some()) {
+            // What ended beside a parked notification was shown when it was parked.
+            let sent: HashSet<ItemId> = drafts.iter().map(|draft| draft.item).collect();
+            ended.retain(|ended| !sent.contains(&ended.item));
+        }
         self.show(&ended);
-        self.send(requests, drafts, now);
+        self.send(orders, drafts, now);
         Ok(())
     }
 
     /// Makes the notifications and sends them, one receipt per request.
-    fn send(&self, requests: &[&Request], drafts: Vec<Draft<'_>>, now: UnixMs) {
-        let receipts: Vec<Receipt> = requests
+    fn send(&self, orders: &[Order<'_>], drafts: Vec<Draft<'_>>, now: UnixMs) {
+        let receipts: Vec<Receipt> = orders
             .iter()
-            .map(|request| Receipt::open(request.id, Arc::clone(&self.stages.finished)))
+            .map(|order| order.receipt(&self.stages.finished))
             .collect();
         let mut sendings: Vec<Sending> = Vec::new();
         let mut notifications = Vec::with_capacity(drafts.len());
         // Drafts stand in the order of their requests, so the receipts are walked along.
         let mut position = 0;
         for draft in drafts {
-            while requests[position].id != draft.item.request {
+            while orders[position].request.id != draft.item.request {
                 position += 1;
             }
             if draft.recording == Recording::Afterwards {
                 sendings.push((draft.login, draft.content.message, now));
             }
-            notifications.extend(address(draft, &receipts[position], now));
+            address(
+                draft,
+                &orders[position],
+                &receipts[position],
+                now,
+                &mut notifications,
+            );
         }
-        self.stages
-            .metrics
-            .notifications
-            .inc_by(notifications.len() as u64);
         self.last_sent.record(sendings);
-        self.stages.outlets.dispatch(notifications, now);
+        let from = if orders.iter().any(|order| order.part.is_some()) {
+            From::Parking
+        } else {
+            From::Doors
+        };
+        let made = notifications.len();
+        let parked = self.stages.outlets.dispatch(notifications, from, now);
+        let metrics = &self.stages.metrics;
+        metrics.notifications.inc_by((made - parked) as u64);
         for receipt in receipts {
             receipt.settle();
         }
     }
 
     /// The request is lost to the pipeline; it is counted item by item and settled.
-    fn give_up(&self, request: &Request) {
+    fn give_up(&self, order: &Order<'_>) {
+        let request = order.request;
         error!(request = %request.id, items = request.items.len(), "giving a request up");
         let ended: Vec<Ended> = request
             .items
             .iter()
             .enumerate()
+            .filter(|(index, _)| order.has_item(*index))
             .map(|(index, item)| Ended {
                 item: request.item_id(index),
                 login: match item {
@@ -252,7 +336,7 @@ impl Worker {
             })
             .collect();
         self.show(&ended);
-        Receipt::open(request.id, Arc::clone(&self.stages.finished)).settle();
+        order.receipt(&self.stages.finished).settle();
     }
 
     fn show(&self, ended: &[Ended]) {
@@ -265,12 +349,14 @@ impl Worker {
     }
 }
 
-/// One notification per device.
-fn address<'d>(
-    draft: Draft<'d>,
-    receipt: &'d Receipt,
+/// Adds one notification per device, but none that has ended before.
+fn address(
+    draft: Draft<'_>,
+    order: &Order<'_>,
+    receipt: &Receipt,
     now: UnixMs,
-) -> impl Iterator<Item = Notification> + 'd {
+    notifications: &mut Vec<Notification>,
+) {
     let Draft {
         item,
         request,
@@ -280,13 +366,15 @@ fn address<'d>(
         expires_at,
         recording: _,
     } = draft;
-    let app: AppId = request.app;
-    addresses
-        .into_iter()
-        .map(move |(platform, token)| Notification {
-            id: NotificationId::derive(item, content.message, &token),
+    for (platform, token) in addresses {
+        let id = NotificationId::derive(item, content.message, &token);
+        if !order.sends(id, platform) {
+            continue;
+        }
+        notifications.push(Notification {
+            id,
             item,
-            app,
+            app: request.app,
             lane: request.lane,
             accepted_at: request.accepted_at,
             created_at: now,
@@ -296,5 +384,16 @@ fn address<'d>(
             token,
             content: Arc::clone(&content),
             receipt: receipt.clone(),
-        })
+        });
+    }
+}
+
+/// How a batch ended.
+enum Processed {
+    /// All of it is done.
+    Done,
+    /// The program stops; nothing of it is done.
+    Stopped,
+    /// The database refuses it for good.
+    Refused,
 }

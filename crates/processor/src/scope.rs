@@ -7,6 +7,7 @@ use tracing::warn;
 use crate::{
     EndReason, Ended, EventConfig,
     handlers::{self, Effect, InvalidEvent},
+    order::Order,
     playbook::{Play, Playbook},
 };
 
@@ -42,17 +43,19 @@ pub(crate) enum Task<'b> {
 
 /// Reads the batch. Items that nothing follows from do not reach the database.
 pub(crate) fn prepare<'b>(
-    requests: &[&'b Request],
+    orders: &[Order<'b>],
     playbook: &'b Playbook,
     config: &EventConfig,
 ) -> Prepared<'b> {
     let mut prepared = Prepared {
-        work: Vec::with_capacity(requests.iter().map(|request| request.items.len()).sum()),
+        work: Vec::with_capacity(orders.iter().map(|order| order.request.items.len()).sum()),
         ended: Vec::new(),
         scope: Scope::default(),
     };
-    for request in requests {
-        for (index, item) in request.items.iter().enumerate() {
+    for order in orders {
+        let request = order.request;
+        let items = request.items.iter().enumerate();
+        for (index, item) in items.filter(|(index, _)| order.has_item(*index)) {
             prepared.add(request, request.item_id(index), item, playbook, config);
         }
     }

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use model::Event;
 
+use crate::python;
+
 /// A text cut into what stands and what is filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
@@ -120,7 +122,7 @@ impl Template {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Parameter(name) => {
-                    let value = event.pair(name).and_then(|value| value.to_text());
+                    let value = event.pair(name).and_then(python::text);
                     text.push_str(&value.ok_or_else(|| MissingParameter(name.clone()))?);
                 }
             }
