@@ -99,6 +99,25 @@ impl Drop for Share {
     }
 }
 
+/// A request's body, and whether it has been read to its end.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    stream: Incoming,
+    /// Written by [`Received::read`]: a chunked stream does not know its own end.
+    read: bool,
+}
+
+impl RequestBody {
+    pub(crate) fn new(stream: Incoming) -> Self {
+        let read = stream.is_end_stream();
+        Self { stream, read }
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.read
+    }
+}
+
 /// A body that has arrived as a whole, and its part of the budget.
 #[derive(Debug)]
 pub(crate) struct Received {
@@ -110,12 +129,12 @@ pub(crate) struct Received {
 impl Received {
     /// Reads `body` to its end. What is refused is left unread.
     pub(crate) async fn read(
-        body: &mut Incoming,
+        body: &mut RequestBody,
         headers: &HeaderMap,
         budget: &Arc<Budget>,
     ) -> Result<Self, Refusal> {
         let limits = budget.limits;
-        let announced = body.size_hint().lower();
+        let announced = body.stream.size_hint().lower();
         if announced > limits.bytes as u64 {
             return Err(Refusal::BodyTooLarge {
                 limit: limits.bytes,
@@ -126,11 +145,13 @@ impl Received {
             bytes: 0,
         };
         let announced = usize::try_from(announced).unwrap_or(0);
-        let bytes = tokio::time::timeout(limits.time, collect(body, announced, &mut share))
+        let collected = collect(&mut body.stream, announced, &mut share);
+        let bytes = tokio::time::timeout(limits.time, collected)
             .await
             .map_err(|_| Refusal::BodyTimeout {
                 seconds: limits.time.as_secs(),
             })??;
+        body.read = true;
         Ok(Self {
             gzip: says_gzip(headers) && bytes.starts_with(&GZIP_MAGIC),
             bytes,

@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::{ServerError, router};
+
 /// Section `[ServerSpecific]`: the address, and the bounds of what clients may do to us.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -102,5 +104,15 @@ impl Default for PathsConfig {
             notification_post_processor_queue_handler_url: "/get_notification_post_processor_queue"
                 .to_owned(),
         }
+    }
+}
+
+impl PathsConfig {
+    /// Whether the doors can be told apart by these paths.
+    ///
+    /// # Errors
+    /// The first path that no request could have, or that another door has.
+    pub fn check(&self) -> Result<(), ServerError> {
+        router::routes(self).map(drop)
     }
 }

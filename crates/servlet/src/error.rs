@@ -25,6 +25,20 @@ pub enum ServerError {
         /// What it says.
         path: String,
     },
+    /// A configured path that Pushkin would have read as a regular expression, or nobody can ask
+    /// for.
+    #[error(
+        "[RequestHandler] {key}: a path is compared as it is and not as a regular expression, \
+         so it cannot have {character:?}, but it is \"{path}\""
+    )]
+    NotLiteral {
+        /// The configuration key.
+        key: &'static str,
+        /// What it says.
+        path: String,
+        /// The first character that a path cannot have.
+        character: char,
+    },
     /// Two URLs with one path: the second could never be reached.
     #[error("[RequestHandler] {key}: the path \"{path}\" is already that of {other}")]
     PathTaken {

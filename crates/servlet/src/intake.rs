@@ -1,22 +1,32 @@
 //! The way into the request queue.
 //!
-//! The order at the door: room for every item is reserved, then the request is enqueued into it,
-//! which cannot fail, then the client is answered. So a full queue is told before anything was
-//! taken, and there is no state in between in which a POST is half accepted.
+//! The order at the door: room for every item is reserved, then the request is put on stable
+//! storage, then it is enqueued into the reserved room, which cannot fail, then the client is
+//! answered. So a full queue or a full disk is told before anything was taken, and there is no
+//! state in between in which a POST is half accepted.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use model::{AppId, Clock, Item, Lane, Request, RequestId};
+use journal::{Append, AppendError, Journal};
+use model::{AppId, Clock, Ended, Item, Lane, Request, RequestId};
 use queue::{Full, Permit, Producer};
+use tracing::error;
 
 /// A POST with more items than this is a broadcast in all but name, and waits in the bulk lane.
 const URGENT_ITEMS: usize = 5_000;
+
+/// Says why nothing may be taken now, if so; must not block.
+pub type Admission = Arc<dyn Fn() -> Result<(), &'static str> + Send + Sync>;
 
 /// Turns decoded items into requests; clones feed the same queue.
 #[derive(Clone)]
 pub struct Intake {
     /// The request queue.
     pub queue: Producer<Request>,
+    /// Where accepted requests survive a crash.
+    pub journal: Arc<dyn Journal>,
+    /// Whether requests are taken at all.
+    pub admission: Admission,
     /// Says when a request was accepted.
     pub clock: Clock,
 }
@@ -27,7 +37,7 @@ impl fmt::Debug for Intake {
     }
 }
 
-/// A request is in the queue.
+/// A request is in the journal and in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The request's id; `None` where there was no item, and so no request.
@@ -37,7 +47,7 @@ pub struct Accepted {
 }
 
 /// Nothing of the request was taken.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// There is no room for all of it.
     #[error("there is no room for {items} items, nothing was taken")]
@@ -48,13 +58,20 @@ pub enum Refused {
         #[source]
         cause: Full,
     },
+    /// It cannot be put on stable storage.
+    #[error("the request cannot be kept, nothing was taken")]
+    Journal(#[from] AppendError),
+    /// Nothing is taken now.
+    #[error("{0}, nothing was taken")]
+    NotNow(&'static str),
 }
 
 impl Intake {
-    /// Enqueues `items` as one request of `app`, all of them or none.
+    /// Enqueues `items` as one request of `app`, all of them or none. Dropping the future takes
+    /// nothing back: what has begun is carried through.
     ///
     /// # Errors
-    /// When the queue has no room for all of them.
+    /// When the queue has no room for all of them, or they cannot be kept.
     pub async fn accept(&self, app: AppId, items: Vec<Item>) -> Result<Accepted, Refused> {
         let count = items.len();
         if count == 0 {
@@ -63,6 +80,7 @@ impl Intake {
                 items: 0,
             });
         }
+        (self.admission)().map_err(Refused::NotNow)?;
         let request = Request {
             id: RequestId::generate(),
             accepted_at: self.clock.now(),
@@ -73,6 +91,7 @@ impl Intake {
             },
             app,
             items,
+            ended: Ended::default(),
         };
         let id = request.id;
         let permit = self
@@ -82,7 +101,13 @@ impl Intake {
                 items: count,
                 cause,
             })?;
-        enter(permit, request);
+        match self.journal.append(&request).at_once() {
+            Ok(answer) => {
+                answer?;
+                permit.send(request);
+            }
+            Err(append) => enter(permit, request, append).await?,
+        }
         Ok(Accepted {
             request: Some(id),
             items: count,
@@ -90,24 +115,45 @@ impl Intake {
     }
 }
 
-/// From the reservation on nothing may be cancelled, whether or not the client is still there.
-/// Nothing is awaited here, so nothing can be; whatever comes to be awaited between reserving and
-/// sending has to run in a task of its own.
-fn enter(permit: Permit<Request>, request: Request) {
-    permit.send(request);
+/// From the append on nothing may be cancelled, whether or not the client is still there: a
+/// request that is in the journal has to be in the queue. So this is a task of its own.
+async fn enter(
+    permit: Permit<Request>,
+    request: Request,
+    append: Append,
+) -> Result<(), AppendError> {
+    let entered = tokio::spawn(async move {
+        append.await?;
+        permit.send(request);
+        Ok(())
+    });
+    entered.await.unwrap_or_else(|error| {
+        error!(%error, "accepting a request failed half-way; it is in the journal");
+        Err(AppendError::Stopped)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{future::poll_fn, pin::Pin, sync::Mutex, task::Poll};
+
+    use journal::{Marks, NoJournal, ReadError};
     use model::{DirectNotification, LoginId, QueueName, UnixMs};
     use queue::{Consumer, Limits};
+    use tokio::sync::oneshot;
 
     use super::*;
 
     fn intake(limit: usize) -> (Intake, Consumer<Request>) {
         let (queue, consumer) = queue::bounded(QueueName::Request, Limits::items(limit));
         let clock = Clock::new(|| UnixMs(1_795_293_388_117));
-        (Intake { queue, clock }, consumer)
+        let intake = Intake {
+            queue,
+            journal: Arc::new(NoJournal),
+            admission: Arc::new(|| Ok(())),
+            clock,
+        };
+        (intake, consumer)
     }
 
     fn items(count: usize) -> Vec<Item> {
@@ -143,12 +189,15 @@ mod tests {
         let (intake, consumer) = intake(3);
         intake.accept(AppId::LEGACY, items(2)).await.unwrap();
         let refused = intake.accept(AppId::LEGACY, items(2)).await.unwrap_err();
-        assert_eq!(
-            refused,
-            Refused::Full {
-                items: 2,
-                cause: Full(QueueName::Request)
-            }
+        assert!(
+            matches!(
+                refused,
+                Refused::Full {
+                    items: 2,
+                    cause: Full(QueueName::Request)
+                }
+            ),
+            "{refused:?}"
         );
         assert_eq!(intake.queue.depth(), 2);
         intake.accept(AppId::LEGACY, items(1)).await.unwrap();
@@ -173,5 +222,96 @@ mod tests {
             .map(|request| request.lane)
             .collect();
         assert_eq!(lanes, [Lane::Urgent, Lane::Bulk]);
+    }
+
+    /// A journal whose answer the test gives.
+    #[derive(Debug, Default)]
+    struct Slow(Mutex<Option<oneshot::Sender<Result<(), AppendError>>>>);
+
+    impl Journal for Slow {
+        fn append(&self, _request: &Request) -> Append {
+            let (answer, waiting) = oneshot::channel();
+            *self.0.lock().unwrap() = Some(answer);
+            Append::waiting(waiting)
+        }
+
+        fn record(&self, _marks: Marks) {}
+
+        fn read(&self, _request: RequestId) -> Result<Option<Request>, ReadError> {
+            Ok(None)
+        }
+    }
+
+    impl Slow {
+        fn answer(&self, answer: Result<(), AppendError>) {
+            let waiting = self.0.lock().unwrap().take().unwrap();
+            waiting.send(answer).unwrap();
+        }
+    }
+
+    /// Runs a future until it waits.
+    async fn begin<F: Future>(future: &mut Pin<Box<F>>) {
+        poll_fn(|context| {
+            assert!(future.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn slow_intake() -> (Intake, Arc<Slow>, Consumer<Request>) {
+        let (mut intake, consumer) = intake(3);
+        let journal = Arc::new(Slow::default());
+        intake.journal = Arc::<Slow>::clone(&journal);
+        (intake, journal, consumer)
+    }
+
+    #[tokio::test]
+    async fn a_request_is_not_in_the_queue_before_it_is_in_the_journal() {
+        let (intake, journal, consumer) = slow_intake();
+        let mut accept = Box::pin(intake.accept(AppId::LEGACY, items(2)));
+        begin(&mut accept).await;
+        assert_eq!((taken(&consumer).len(), intake.queue.depth()), (0, 2));
+        journal.answer(Ok(()));
+        assert_eq!(accept.await.unwrap().items, 2);
+        assert_eq!(taken(&consumer).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_changes_nothing() {
+        let (intake, journal, consumer) = slow_intake();
+        let mut accept = Box::pin(intake.accept(AppId::LEGACY, items(2)));
+        begin(&mut accept).await;
+        drop(accept);
+        journal.answer(Ok(()));
+        // The test's runtime has one thread: the request's task runs when this one yields.
+        while taken(&consumer).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_journal_does_not_take_gives_its_room_back() {
+        let (intake, journal, consumer) = slow_intake();
+        let mut accept = Box::pin(intake.accept(AppId::LEGACY, items(2)));
+        begin(&mut accept).await;
+        journal.answer(Err(AppendError::Full));
+        let refused = accept.await.unwrap_err();
+        assert!(
+            matches!(refused, Refused::Journal(AppendError::Full)),
+            "{refused:?}"
+        );
+        assert_eq!((taken(&consumer).len(), intake.queue.depth()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_where_nothing_is_admitted() {
+        let (mut intake, consumer) = intake(3);
+        intake.admission = Arc::new(|| Err("too early"));
+        let refused = intake.accept(AppId::LEGACY, items(1)).await.unwrap_err();
+        assert!(
+            matches!(refused, Refused::NotNow("too early")),
+            "{refused:?}"
+        );
+        assert_eq!((taken(&consumer).len(), intake.queue.depth()), (0, 0));
     }
 }

@@ -31,7 +31,7 @@ mod error;
 
 pub use config::{PathsConfig, ServerConfig};
 pub use error::ServerError;
-pub use intake::{Accepted, Intake, Refused};
+pub use intake::{Accepted, Admission, Intake, Refused};
 pub use metrics::Metrics;
 pub use monitoring::{Depth, Depths, MetricsText, Readiness};
 pub use router::Doors;

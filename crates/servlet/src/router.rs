@@ -5,7 +5,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{Method, Request};
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use model::AppId;
 use tokio::{sync::Semaphore, task};
 use tracing::{error, warn};
@@ -13,7 +13,7 @@ use tracing::{error, warn};
 use crate::{
     Depth, Depths, Intake, Metrics, MetricsText, PathsConfig, Readiness, ServerError,
     answer::{self, Answer, Form, Refusal},
-    body::{BodyLimits, Budget, Received},
+    body::{BodyLimits, Budget, Received, RequestBody},
     monitoring,
     pushkin::{self, Decoded, Format, ItemKind, Rejections},
 };
@@ -48,7 +48,7 @@ impl fmt::Debug for Doors {
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug)]
-enum Route {
+pub(crate) enum Route {
     Post(Format, ItemKind),
     Depth(fn(&Depths) -> Option<&Depth>),
     Alive,
@@ -100,19 +100,20 @@ impl Router {
     }
 
     /// Answers one request. `stopping` is true once the server is shutting down.
-    pub(crate) async fn handle(&self, mut request: Request<Incoming>, stopping: bool) -> Handled {
+    pub(crate) async fn handle(&self, request: Request<Incoming>, stopping: bool) -> Handled {
+        let mut request = request.map(RequestBody::new);
         let form = Form::of(request.headers());
         let answer = self.answer(&mut request, form, stopping).await;
         let answer = answer.unwrap_or_else(|refusal| refusal.answer(form));
         Handled {
             answer,
-            body_unread: !request.body().is_end_stream(),
+            body_unread: !request.body().is_read(),
         }
     }
 
     async fn answer(
         &self,
-        request: &mut Request<Incoming>,
+        request: &mut Request<RequestBody>,
         form: Form,
         stopping: bool,
     ) -> Result<Answer, Refusal> {
@@ -148,7 +149,7 @@ impl Router {
 
     async fn post(
         &self,
-        request: &mut Request<Incoming>,
+        request: &mut Request<RequestBody>,
         format: Format,
         kind: ItemKind,
         form: Form,
@@ -176,7 +177,7 @@ impl Router {
 
     async fn receive(
         &self,
-        request: &mut Request<Incoming>,
+        request: &mut Request<RequestBody>,
         format: Format,
         kind: ItemKind,
     ) -> Result<Decoded, Refusal> {
@@ -214,7 +215,7 @@ fn log_rejections(rejected: &Rejections, format: Format, kind: ItemKind) {
     }
 }
 
-fn routes(paths: &PathsConfig) -> Result<Vec<(Cow<'static, str>, Route)>, ServerError> {
+pub(crate) fn routes(paths: &PathsConfig) -> Result<Vec<(Cow<'static, str>, Route)>, ServerError> {
     use Format::{Json, Protobuf};
     use ItemKind::{Events, Notifications};
 
@@ -272,6 +273,13 @@ fn routes(paths: &PathsConfig) -> Result<Vec<(Cow<'static, str>, Route)>, Server
         if !path.starts_with('/') {
             return Err(ServerError::NotAPath { key, path });
         }
+        if let Some(character) = path.chars().find(|character| !is_literal(*character)) {
+            return Err(ServerError::NotLiteral {
+                key,
+                path,
+                character,
+            });
+        }
         if let Some(place) = routes.iter().position(|(known, _)| *known == path) {
             let other = keys[place];
             return Err(ServerError::PathTaken { key, path, other });
@@ -280,6 +288,12 @@ fn routes(paths: &PathsConfig) -> Result<Vec<(Cow<'static, str>, Route)>, Server
         routes.push((Cow::Owned(path), route));
     }
     Ok(routes)
+}
+
+/// Whether a path may have this character. Pushkin's paths were regular expressions: one that is
+/// more than a plain path must not become a URL that nobody ever asks for.
+fn is_literal(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "/-_.~%:@!&',;=".contains(character)
 }
 
 #[cfg(test)]
@@ -302,6 +316,29 @@ mod tests {
             "[RequestHandler] json_event_handler_url: a path must start with '/', \
              but it is \"post_events_json\""
         );
+    }
+
+    #[test]
+    fn a_path_that_is_a_regular_expression_is_refused_with_its_key() {
+        let refused = |path: &str| {
+            let paths = PathsConfig {
+                json_event_handler_url: path.to_owned(),
+                ..PathsConfig::default()
+            };
+            routes(&paths).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused("/v1.0/post_events-json"), None);
+        assert_eq!(
+            refused("/events/?"),
+            Some(
+                "[RequestHandler] json_event_handler_url: a path is compared as it is and not as \
+                 a regular expression, so it cannot have '?', but it is \"/events/?\""
+                    .to_owned()
+            )
+        );
+        for path in ["/events$", "/(a|b)", "/a+", "/a\\.b", "/a b", "/ž", "/a#b"] {
+            assert!(refused(path).is_some(), "{path}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod item;
 
 mod pairs;
 
+mod python;
+
 mod scalar;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
@@ -23,12 +25,20 @@ use super::{BodyError, Decoded, Found, ItemKind};
 pub(super) fn decode(kind: ItemKind, body: &[u8]) -> Result<Decoded, BodyError> {
     // Once for the whole body: faster than text by text, and skipped texts are covered too.
     let text = str::from_utf8(body).map_err(BodyError::Utf8)?;
+    match parse(kind, text) {
+        // Not JSON, but perhaps what Python's parser took for it.
+        Err(error) if error.is_syntax() => {
+            parse(kind, &python::to_json(text)).map_err(BodyError::Json)?
+        }
+        parsed => parsed.map_err(BodyError::Json)?,
+    }
+}
+
+fn parse(kind: ItemKind, text: &str) -> serde_json::Result<Result<Decoded, BodyError>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let decoded = Any(Body(kind))
-        .deserialize(&mut deserializer)
-        .map_err(BodyError::Json)?;
-    deserializer.end().map_err(BodyError::Json)?;
-    decoded
+    let decoded = Any(Body(kind)).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(decoded)
 }
 
 /// The whole body.

@@ -58,6 +58,8 @@ impl TestServer {
         let mut doors = Doors {
             intake: Intake {
                 queue: queue.clone(),
+                journal: Arc::new(journal::NoJournal),
+                admission: Arc::new(|| Ok(())),
                 clock: Clock::new(|| UnixMs(1_795_293_388_117)),
             },
             depths: Depths {

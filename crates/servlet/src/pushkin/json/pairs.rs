@@ -73,6 +73,7 @@ impl<'de> Expect<'de> for Compact<'_> {
             Scalar::Boolean(true) => self.0.push_str("true"),
             Scalar::Boolean(false) => self.0.push_str("false"),
             Scalar::Integer(number) => self.0.push_str(&number.to_string()),
+            Scalar::Large(number) => self.0.push_str(&number.to_string()),
             // Debug's shortest form is JSON too: JSON has no infinities, so none comes in.
             Scalar::Float(number) => self.0.push_str(&format!("{number:?}")),
         }

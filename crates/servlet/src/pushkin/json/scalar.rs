@@ -15,17 +15,15 @@ pub(super) enum Scalar<'de> {
     Null,
     Boolean(bool),
     Integer(i64),
+    /// Beyond an `i64`: no id and no time, but a text to its last digit.
+    Large(u64),
     Float(f64),
     Text(Cow<'de, str>),
 }
 
 impl From<u64> for Scalar<'_> {
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "as every JSON number beyond 64 bits is read"
-    )]
     fn from(value: u64) -> Self {
-        i64::try_from(value).map_or(Self::Float(value as f64), Self::Integer)
+        i64::try_from(value).map_or(Self::Large(value), Self::Integer)
     }
 }
 
@@ -34,7 +32,7 @@ impl Scalar<'_> {
         match self {
             Self::Null => Found::Null,
             Self::Boolean(_) => Found::Boolean,
-            Self::Integer(_) | Self::Float(_) => Found::Number,
+            Self::Integer(_) | Self::Large(_) | Self::Float(_) => Found::Number,
             Self::Text(_) => Found::Text,
         }
     }
@@ -44,6 +42,7 @@ impl Scalar<'_> {
             Self::Null => PairValue::Null,
             Self::Boolean(value) => PairValue::Boolean(value),
             Self::Integer(number) => PairValue::Integer(number),
+            Self::Large(number) => PairValue::Text(number.to_string().into()),
             Self::Float(number) => PairValue::Float(number),
             Self::Text(text) => PairValue::Text(text.into()),
         }
@@ -65,7 +64,7 @@ impl<'de> Expect<'de> for Login {
             Scalar::Integer(number) => Some(number),
             Scalar::Float(number) if number.fract() == 0.0 => whole(number),
             Scalar::Text(text) => parse_integer(&text),
-            Scalar::Float(_) | Scalar::Boolean(_) | Scalar::Null => None,
+            Scalar::Large(_) | Scalar::Float(_) | Scalar::Boolean(_) | Scalar::Null => None,
         };
         login(id.ok_or(Reason::NotAnInteger(self.0))?, self.0)
     }
@@ -85,7 +84,11 @@ impl<'de> Expect<'de> for EventId {
         let number = match scalar {
             Scalar::Integer(number) => Some(number),
             Scalar::Float(number) if number.fract() == 0.0 => whole(number),
-            Scalar::Float(_) | Scalar::Text(_) | Scalar::Boolean(_) | Scalar::Null => None,
+            Scalar::Large(_)
+            | Scalar::Float(_)
+            | Scalar::Text(_)
+            | Scalar::Boolean(_)
+            | Scalar::Null => None,
         };
         number
             .and_then(|number| i32::try_from(number).ok())
@@ -109,7 +112,7 @@ impl<'de> Expect<'de> for Timestamp {
             Scalar::Integer(number) => Some(number),
             Scalar::Float(number) => whole(number.trunc()),
             Scalar::Text(text) => parse_integer(&text),
-            Scalar::Boolean(_) => None,
+            Scalar::Large(_) | Scalar::Boolean(_) => None,
         };
         time.map(|time| Some(UnixMs(time)))
             .ok_or(Reason::NotAnInteger(Field::Timestamp))

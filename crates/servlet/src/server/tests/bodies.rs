@@ -69,12 +69,15 @@ async fn requests_sent_at_once_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_is_taken() {
+async fn chunked_bodies_are_taken_on_a_connection_that_stays() {
     let test = TestServer::start().await;
     let (first, second) = EVENT.as_bytes().split_at(20);
-    let response = test.answer(&chunked(&[first, second])).await;
-    assert_eq!(response.status, 200);
-    assert_eq!(test.taken().len(), 1);
+    let mut client = test.connect().await;
+    for _ in 0..2 {
+        let response = client.ask(&chunked(&[first, second])).await;
+        assert_eq!(response.status, 200);
+    }
+    assert_eq!(test.taken().len(), 2);
 }
 
 #[tokio::test]
