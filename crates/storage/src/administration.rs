@@ -1,289 +1,87 @@
 //! What people and tools do with single logins, devices and messages: Pushkin's "Database API".
 //!
 //! A change of a message is in force in this process when the call returns, and within two
-//! seconds in every other. Nothing here is on a notification's way.
+//! seconds in every other. Nothing here is on a notification's way. Lists that grow with the
+//! number of users come in pages; messages come from memory, where the whole catalogue is.
+//!
+//! | Pushkin | here |
+//! |---|---|
+//! | `init_db` | [`Storage::open`] |
+//! | `create_database`, `upgrade_database` | [`Storage::upgrade`]; SQLite's file is made by [`Storage::open`] |
+//! | `get_head_revision`, `get_current_revision` | none: [`Storage::open`] compares them itself, and says what to do |
+//! | `execute_query`, `execute_query_with_results` | none: whoever has SQL has the database; messages changed by SQL come into force too |
+//! | `process_user_login` | [`Storage::log_in`]; a missing language keeps the stored one |
+//! | `get_all_logins` | [`Storage::logins`], in pages |
+//! | `get_login`, `upsert_login`, `delete_login` | [`Storage::login`], [`Storage::upsert_login`], [`Storage::delete_login`] |
+//! | `get_devices`, `upsert_device`, `delete_device` | [`Storage::devices`], [`Storage::upsert_device`], [`Storage::delete_device`] |
+//! | `get_device_tokens` | [`Storage::device_tokens`] |
+//! | `get_raw_messages` | [`Storage::raw_messages`] |
+//! | `update_canonicals`, `update_unregistered_devices` | [`Storage::update_canonicals`], [`Storage::update_unregistered_devices`]; both are [`Storage::apply_feedback`] |
+//! | `get_all_message_blacklist` | [`Storage::blacklists`] in pages, [`Storage::blacklist`] for one login |
+//! | `upsert_message_blacklist` | [`Storage::set_blacklist`] |
+//! | `get_all_messages` | [`Catalogue::messages`] |
+//! | `get_message` | [`Catalogue::named`], [`Catalogue::message`] |
+//! | `get_message_localizations` | [`Message::localizations`] |
+//! | `get_localized_message` | [`Storage::localized_message`] |
+//! | `upsert_message` | [`Storage::upsert_message`] |
+//! | `upsert_message_localization` | [`Storage::upsert_localization`] |
+//! | `add_message` | [`Storage::add_message`], for many [`Storage::store_messages`]; a second language leaves the message's attributes as they are |
+//! | `delete_message`, `delete_message_localization` | [`Storage::delete_message`], [`Storage::delete_localization`] |
+//! | `get_event_to_message_mapping` | [`Catalogue::triggers`]; [`Catalogue::triggered_by`] for one event |
+//! | `get_and_update_messages_to_send` | none: a cooldown is decided in the batch, by [`crate::Users::claim`] |
+//!
+//! [`Storage::open`]: crate::Storage::open
+//! [`Storage::upgrade`]: crate::Storage::upgrade
+//! [`Storage::log_in`]: crate::Storage::log_in
+//! [`Storage::logins`]: crate::Storage::logins
+//! [`Storage::login`]: crate::Storage::login
+//! [`Storage::upsert_login`]: crate::Storage::upsert_login
+//! [`Storage::delete_login`]: crate::Storage::delete_login
+//! [`Storage::devices`]: crate::Storage::devices
+//! [`Storage::upsert_device`]: crate::Storage::upsert_device
+//! [`Storage::delete_device`]: crate::Storage::delete_device
+//! [`Storage::device_tokens`]: crate::Storage::device_tokens
+//! [`Storage::raw_messages`]: crate::Storage::raw_messages
+//! [`Storage::update_canonicals`]: crate::Storage::update_canonicals
+//! [`Storage::update_unregistered_devices`]: crate::Storage::update_unregistered_devices
+//! [`Storage::apply_feedback`]: crate::Storage::apply_feedback
+//! [`Storage::blacklists`]: crate::Storage::blacklists
+//! [`Storage::blacklist`]: crate::Storage::blacklist
+//! [`Storage::set_blacklist`]: crate::Storage::set_blacklist
+//! [`Storage::localized_message`]: crate::Storage::localized_message
+//! [`Storage::upsert_message`]: crate::Storage::upsert_message
+//! [`Storage::upsert_localization`]: crate::Storage::upsert_localization
+//! [`Storage::add_message`]: crate::Storage::add_message
+//! [`Storage::store_messages`]: crate::Storage::store_messages
+//! [`Storage::delete_message`]: crate::Storage::delete_message
+//! [`Storage::delete_localization`]: crate::Storage::delete_localization
+//! [`Catalogue::messages`]: crate::Catalogue::messages
+//! [`Catalogue::named`]: crate::Catalogue::named
+//! [`Catalogue::message`]: crate::Catalogue::message
+//! [`Catalogue::triggers`]: crate::Catalogue::triggers
+//! [`Catalogue::triggered_by`]: crate::Catalogue::triggered_by
+//! [`Message::localizations`]: crate::Message::localizations
 
-use diesel::{prelude::*, result::DatabaseErrorKind, upsert::excluded};
-use model::{DeviceToken, LoginId, MessageId, Platform, Priority, UnixMs};
+mod blacklists;
 
-use crate::{
-    Login, Scope, Storage, StorageError,
-    schema::{device, login, message, message_localization, user_message_last_time_sent},
-};
+mod devices;
 
-/// A message without its texts, as it is to be stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageAttributes {
-    /// Its name; a message of this name is replaced.
-    pub name: String,
-    /// The event that sends it.
-    pub trigger_event_id: Option<i32>,
-    /// The least time between two of them to one user, in milliseconds; `None` is no limit.
-    pub cooldown_ms: Option<i64>,
-    /// Where in the game it leads.
-    pub screen: String,
-    /// How long after its event it is still worth sending, in milliseconds.
-    pub expiry_millis: Option<i64>,
-    /// How urgent it is.
-    pub priority: Priority,
-}
+mod logins;
 
-/// A stored login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoginRecord {
-    /// Who.
-    pub login: LoginId,
-    /// The language; `None` means that no event's message reaches the user.
-    pub language: Option<i16>,
-}
+mod messages;
 
-/// A stored device of the legacy app.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Its row; higher is newer.
-    pub id: i32,
-    /// Whose it is.
-    pub login: LoginId,
-    /// What it is.
-    pub platform: Platform,
-    /// The token it came with.
-    pub token: DeviceToken,
-    /// The token that its push service put in the place of the first.
-    pub token_new: Option<DeviceToken>,
-    /// The game's version on it.
-    pub application_version: Option<i32>,
-    /// Whether it takes notifications.
-    pub is_active: bool,
-}
+mod raw_messages;
 
-impl Storage {
-    /// Stores a message, new or in place of the one with this name; its texts stay.
-    ///
-    /// # Errors
-    /// When the database cannot be reached or refuses.
-    pub fn upsert_message(
-        &self,
-        attributes: &MessageAttributes,
-    ) -> Result<MessageId, StorageError> {
-        let row = (
-            message::name.eq(&attributes.name),
-            message::trigger_event_id.eq(attributes.trigger_event_id),
-            message::cooldown_ts.eq(attributes.cooldown_ms),
-            message::screen.eq(&attributes.screen),
-            message::expiry_millis.eq(attributes.expiry_millis),
-            message::priority.eq(attributes.priority.as_str()),
-        );
-        let id = on_connection!(self.connections().writer()?, connection => {
-            diesel::insert_into(message::table)
-                .values(row)
-                .on_conflict(message::name)
-                .do_update()
-                .set((
-                    message::trigger_event_id.eq(excluded(message::trigger_event_id)),
-                    message::cooldown_ts.eq(excluded(message::cooldown_ts)),
-                    message::screen.eq(excluded(message::screen)),
-                    message::expiry_millis.eq(excluded(message::expiry_millis)),
-                    message::priority.eq(excluded(message::priority)),
-                ))
-                .returning(message::id)
-                .get_result(connection)
-        })
-        .map_err(StorageError::Message)?;
-        self.reload_catalogue()?;
-        Ok(MessageId(id))
-    }
+mod rows;
 
-    /// Stores a message's text in one language; nothing else of the message changes.
-    ///
-    /// # Errors
-    /// When there is no such message, or the database cannot be reached.
-    pub fn upsert_localization(
-        &self,
-        message: MessageId,
-        language: i16,
-        title: &str,
-        text: &str,
-    ) -> Result<(), StorageError> {
-        let row = (
-            message_localization::message_id.eq(message.0),
-            message_localization::language_id.eq(language),
-            message_localization::message_title.eq(title),
-            message_localization::message_text.eq(text),
-        );
-        on_connection!(self.connections().writer()?, connection => {
-            diesel::insert_into(message_localization::table)
-                .values(row)
-                .on_conflict((message_localization::message_id, message_localization::language_id))
-                .do_update()
-                .set((
-                    message_localization::message_title.eq(excluded(message_localization::message_title)),
-                    message_localization::message_text.eq(excluded(message_localization::message_text)),
-                ))
-                .execute(connection)
-        })
-        .map_err(|error| match error {
-            diesel::result::Error::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
-                StorageError::UnknownMessage { message }
-            }
-            other => StorageError::Message(other),
-        })?;
-        self.reload_catalogue()
-    }
+mod store_messages;
 
-    /// Deletes the message of this name with its texts and send times; whether there was one.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub fn delete_message(&self, name: &str) -> Result<bool, StorageError> {
-        let deleted = on_connection!(self.connections().writer()?, connection => {
-            diesel::delete(message::table.filter(message::name.eq(name))).execute(connection)
-        })
-        .map_err(StorageError::Message)?;
-        self.reload_catalogue()?;
-        Ok(deleted > 0)
-    }
+mod tokens;
 
-    /// Deletes one language of a message; whether there was one.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub fn delete_localization(
-        &self,
-        message: MessageId,
-        language: i16,
-    ) -> Result<bool, StorageError> {
-        let deleted = on_connection!(self.connections().writer()?, connection => {
-            let text = message_localization::table.find((message.0, language));
-            diesel::delete(text).execute(connection)
-        })
-        .map_err(StorageError::Message)?;
-        self.reload_catalogue()?;
-        Ok(deleted > 0)
-    }
-
-    /// One login outside the pipeline, by the same rules.
-    ///
-    /// # Errors
-    /// When the token cannot be stored, or as [`Storage::fold`].
-    pub fn log_in(&self, login: &Login) -> Result<(), StorageError> {
-        let token = login.token.clone().map(|token| (login.platform, token));
-        let scope = Scope {
-            logins: vec![login.login],
-            tokens: token.into_iter().collect(),
-            writes: true,
-        };
-        self.fold(&scope, |users| users.log_in(login))?
-            .result
-            .map_err(StorageError::Refused)
-    }
-
-    /// Replaces what a user has turned off.
-    ///
-    /// # Errors
-    /// When the user has never logged in, or as [`Storage::fold`].
-    pub fn set_blacklist(&self, login: LoginId, messages: &[i32]) -> Result<(), StorageError> {
-        let scope = Scope {
-            logins: vec![login],
-            tokens: Vec::new(),
-            writes: true,
-        };
-        self.fold(&scope, |users| {
-            users.set_blacklist(login, messages.to_vec())
-        })?
-        .result
-        .map_err(StorageError::Refused)
-    }
-
-    /// The stored login.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub fn login(&self, id: LoginId) -> Result<Option<LoginRecord>, StorageError> {
-        let row: Option<(i64, Option<i16>)> =
-            on_connection!(self.connections().reader()?, connection => {
-                login::table.find(id.0).first(connection).optional()
-            })
-            .map_err(StorageError::Login)?;
-        Ok(row.map(|(id, language)| LoginRecord {
-            login: LoginId(id),
-            language,
-        }))
-    }
-
-    /// The user's devices, also those that take nothing any more, oldest row first.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub fn devices(&self, login: LoginId) -> Result<Vec<Device>, StorageError> {
-        type Row = (i32, i64, i16, String, Option<String>, Option<i32>, bool);
-        let rows: Vec<Row> = on_connection!(self.connections().reader()?, connection => {
-            device::table
-                .filter(device::login_id.eq(login.0).and(device::app.is_null()))
-                .order(device::id)
-                .select((
-                    device::id,
-                    device::login_id,
-                    device::platform_id,
-                    device::device_token,
-                    device::device_token_new,
-                    device::application_version,
-                    device::unregistered_ts.is_null(),
-                ))
-                .load(connection)
-        })
-        .map_err(StorageError::Login)?;
-        let device =
-            |(id, login, platform, token, token_new, application_version, is_active): Row| Device {
-                id,
-                login: LoginId(login),
-                platform: Platform(platform),
-                token: DeviceToken::new(token),
-                token_new: token_new.map(DeviceToken::new),
-                application_version,
-                is_active,
-            };
-        Ok(rows.into_iter().map(device).collect())
-    }
-
-    /// Deletes the login with its devices, blacklist and send times; whether there was one.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub fn delete_login(&self, id: LoginId) -> Result<bool, StorageError> {
-        let deleted = on_connection!(self.connections().writer()?, connection => {
-            diesel::delete(login::table.find(id.0)).execute(connection)
-        });
-        Ok(deleted.map_err(StorageError::Login)? > 0)
-    }
-
-    /// Deletes a device's row; whether there was one.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub fn delete_device(&self, id: i32) -> Result<bool, StorageError> {
-        let deleted = on_connection!(self.connections().writer()?, connection => {
-            diesel::delete(device::table.find(id)).execute(connection)
-        });
-        Ok(deleted.map_err(StorageError::Login)? > 0)
-    }
-
-    /// When the user was last sent this message.
-    ///
-    /// # Errors
-    /// When the database cannot be reached.
-    pub fn last_sent(
-        &self,
-        login: LoginId,
-        message: MessageId,
-    ) -> Result<Option<UnixMs>, StorageError> {
-        let time: Option<i64> = on_connection!(self.connections().reader()?, connection => {
-            user_message_last_time_sent::table
-                .find((login.0, message.0))
-                .select(user_message_last_time_sent::last_time_sent_ts_bigint)
-                .first(connection)
-                .optional()
-        })
-        .map_err(StorageError::Login)?;
-        Ok(time.map(UnixMs))
-    }
-}
+pub use blacklists::Blacklist;
+pub use devices::{Device, DeviceRecord};
+pub use logins::LoginRecord;
+pub use messages::{LocalizedMessage, MessageAttributes};
+pub use raw_messages::{RawMessage, RawText};
+pub use store_messages::{Attribute, MessageDraft, StoredMessages};
+pub use tokens::{Canonical, UnregisteredDevice};

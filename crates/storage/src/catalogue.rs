@@ -15,6 +15,7 @@ use diesel::{pg::PgConnection, prelude::*, sqlite::SqliteConnection};
 use model::{MessageId, Priority};
 use tracing::warn;
 
+pub use self::watch::POLL_INTERVAL;
 pub(crate) use self::watch::{Current, watch};
 use crate::{
     StorageError,
@@ -78,6 +79,16 @@ impl Catalogue {
     #[must_use]
     pub fn triggered_by(&self, event_id: i32) -> &[Arc<Message>] {
         self.triggers.get(&event_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Which messages each event sends, by ascending id; events that send none are not in it.
+    #[must_use]
+    pub fn triggers(&self) -> BTreeMap<i32, Vec<MessageId>> {
+        let ids = |messages: &[Arc<Message>]| messages.iter().map(|message| message.id).collect();
+        let triggers = self.triggers.iter();
+        triggers
+            .map(|(event_id, messages)| (*event_id, ids(messages)))
+            .collect()
     }
 
     /// All messages, by ascending id.

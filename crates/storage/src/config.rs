@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::DatabaseUrlError;
+use crate::error::{DatabaseUrlError, StorageError};
 
 /// The section `[Database]`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,14 @@ const POSTGRES_DEFAULTS: [(&str, &str); 4] = [
 ];
 
 impl DatabaseConfig {
+    /// Whether these keys name a database that this build can use; connects to nothing.
+    ///
+    /// # Errors
+    /// As [`Storage::open`](crate::Storage::open) would fail before it connects.
+    pub fn check(&self) -> Result<(), StorageError> {
+        self.target().map(drop).map_err(StorageError::Url)
+    }
+
     /// The database these keys name.
     pub(crate) fn target(&self) -> Result<Target, DatabaseUrlError> {
         match (&self.db_url, &self.db_name) {
@@ -185,6 +193,24 @@ mod tests {
         };
         assert!(text.contains(r"password='a@b:c/d%e\'f\\g h' "), "{text}");
         assert!(text.contains("dbname='game' "), "{text}");
+    }
+
+    #[test]
+    fn a_host_with_a_leading_slash_is_the_folder_of_a_socket() {
+        let config = DatabaseConfig {
+            db_host: "/run/postgresql".into(),
+            db_port: 5433,
+            db_name: Some("game".into()),
+            ..DatabaseConfig::default()
+        };
+        let Ok(Target::Postgres(text)) = config.target() else {
+            panic!("db_name means PostgreSQL");
+        };
+        // libpq takes it for one, and the port for a part of the socket's name.
+        assert!(
+            text.starts_with("host='/run/postgresql' port='5433' "),
+            "{text}"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use diesel::{
         ConnectionManager, CustomizeConnection, Error as R2d2Error, Pool, PooledConnection,
         R2D2Connection,
     },
-    result::{ConnectionResult, QueryResult},
+    result::{ConnectionError, ConnectionResult, QueryResult},
     sqlite::SqliteConnection,
 };
 use prometheus_client::metrics::counter::Counter;
@@ -231,13 +231,52 @@ pub(crate) fn connect_sqlite(path: &Path, role: Role) -> Result<SqliteConnection
 
 /// Like [`connect_sqlite`].
 pub(crate) fn connect_postgres(url: &str) -> Result<PgConnection, StorageError> {
-    let mut connection = PgConnection::establish(url).map_err(StorageError::Connect)?;
+    let connected = PgConnection::establish(url).map_err(without_url);
+    let mut connection = connected.map_err(StorageError::Connect)?;
     let role = Role::Postgres { durable: true };
     set_up_postgres(&mut connection, role).map_err(StorageError::SetUp)?;
     Ok(connection)
 }
 
+/// libpq quotes a URL that it cannot read, or a part of it, with whatever password is in there.
+fn without_url(error: ConnectionError) -> ConnectionError {
+    match error {
+        ConnectionError::BadConnection(text)
+            if text.contains(" URI") || text.contains("percent-encoded") =>
+        {
+            let unquoted = text.split(": \"").next().unwrap_or_default();
+            let unquoted = unquoted.split(" in \"").next().unwrap_or_default();
+            ConnectionError::BadConnection(format!("{unquoted}: (not shown)"))
+        }
+        other => other,
+    }
+}
+
 /// The path comes from the configuration's text, so nothing is lost here.
 fn sqlite_url(path: &Path) -> String {
     path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_url_that_cannot_be_read_is_not_shown() {
+        for (url, fault) in [
+            ("postgres://me:hunter2@[::1/game", "end of string"),
+            ("postgres://me:hunter2@[::1]x/game", "unexpected character"),
+            ("postgres://me:hunter2%zz@db/game", "percent-encoded"),
+            ("postgres://db/game?password:hunter2", "missing key/value"),
+        ] {
+            let Err(error) = connect_postgres(url) else {
+                panic!("connected to {url}");
+            };
+            let cause = error.source().unwrap().to_string();
+            assert!(cause.contains(fault), "{cause}");
+            assert!(!cause.contains("hunter2"), "{cause}");
+        }
+    }
 }

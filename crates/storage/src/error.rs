@@ -116,6 +116,55 @@ impl StorageError {
     }
 }
 
+impl StorageError {
+    /// Whether the database was not there to refuse anything: no connection, one that broke, or
+    /// a SQLite file that somebody else holds. The same call must be made again, however often.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Pool(_) | Self::SetUp(_) => true,
+            Self::SchemaVersion(cause)
+            | Self::LoadCatalogue(cause)
+            | Self::Fold(cause)
+            | Self::RecordLastSent(cause)
+            | Self::Ping(cause)
+            | Self::Message(cause)
+            | Self::Login(cause) => is_outage(cause),
+            Self::Url(_)
+            | Self::CreateFile { .. }
+            | Self::SchemaOld
+            | Self::SchemaNewer { .. }
+            | Self::Upgrade(_)
+            | Self::CatalogueTooLarge
+            | Self::Watch(_)
+            | Self::Contended
+            | Self::UnknownMessage { .. }
+            | Self::Refused(_) => false,
+        }
+    }
+}
+
+fn is_outage(error: &QueryError) -> bool {
+    match error {
+        QueryError::DatabaseError(kind, information) => {
+            matches!(
+                kind,
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand
+            ) || information.message() == SQLITE_BUSY
+        }
+        QueryError::RollbackErrorOnCommit {
+            rollback_error,
+            commit_error,
+        } => is_outage(rollback_error) || is_outage(commit_error),
+        QueryError::BrokenTransactionManager => true,
+        _ => false,
+    }
+}
+
+/// What SQLite says when it has waited for the file as long as it was told to. Diesel has no kind
+/// for it.
+const SQLITE_BUSY: &str = "database is locked";
+
 /// Diesel gives no code for a deadlock, a full disk, a busy file or a server that is stopping:
 /// all are `Unknown`, and all pass.
 pub(crate) fn is_temporary(error: &QueryError) -> bool {
@@ -185,4 +234,39 @@ pub enum UpgradeError {
     /// The list of migrations.
     #[error("failed to list the migrations")]
     List(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(kind: DatabaseErrorKind, message: &str) -> QueryError {
+        QueryError::DatabaseError(kind, Box::new(message.to_owned()))
+    }
+
+    #[test]
+    fn a_broken_connection_and_a_locked_file_are_outages_and_an_answer_is_not() {
+        let closed = || refused(DatabaseErrorKind::ClosedConnection, "");
+        let duplicate = || refused(DatabaseErrorKind::UniqueViolation, "duplicate key");
+        let on_commit = |commit_error| QueryError::RollbackErrorOnCommit {
+            rollback_error: Box::new(duplicate()),
+            commit_error: Box::new(commit_error),
+        };
+        for outage in [
+            closed(),
+            refused(DatabaseErrorKind::UnableToSendCommand, "no connection"),
+            refused(DatabaseErrorKind::Unknown, "database is locked"),
+            on_commit(closed()),
+        ] {
+            assert!(is_outage(&outage), "{outage:?}");
+            assert!(StorageError::Fold(outage).is_outage());
+        }
+        for answer in [
+            duplicate(),
+            refused(DatabaseErrorKind::Unknown, "smallint out of range"),
+            on_commit(duplicate()),
+        ] {
+            assert!(!is_outage(&answer), "{answer:?}");
+        }
+    }
 }

@@ -3,7 +3,8 @@
 //! In comes a batch's [`Scope`], out comes a [`Folded`]: everything about its users is read once,
 //! changed in memory by the rules of [`Users`], and written once, so the number of SQL statements
 //! does not grow with the batch. Messages come from the [`Catalogue`], which follows the database.
-//! This is the only crate that names diesel; what is different between the two databases stands
+//! Pushkin's "Database API" for tools and people stands in `administration.rs`, with a table from
+//! Pushkin's names to ours. This is the only crate that names diesel; what is different between the two databases stands
 //! in `fold/sqlite.rs` and `fold/postgres.rs` under the same names.
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,8 @@ mod error;
 mod connection;
 
 mod migrate;
+
+mod copy;
 
 mod storage;
 
@@ -32,10 +35,14 @@ mod administration;
 
 mod schema;
 
-pub use administration::{Device, LoginRecord, MessageAttributes};
-pub use catalogue::{Catalogue, Localization, MAX_LOCALIZATIONS, Message};
+pub use administration::{
+    Attribute, Blacklist, Canonical, Device, DeviceRecord, LocalizedMessage, LoginRecord,
+    MessageAttributes, MessageDraft, RawMessage, RawText, StoredMessages, UnregisteredDevice,
+};
+pub use catalogue::{Catalogue, Localization, MAX_LOCALIZATIONS, Message, POLL_INTERVAL};
 pub use config::DatabaseConfig;
 pub use cooldown::Won;
+pub use copy::{CopiedTable, CopyError, CopyStep, copy_database};
 pub use error::{DatabaseUrlError, StorageError, UpgradeError};
 pub use feedback::FeedbackCounts;
 pub use fold::{Folded, Scope};

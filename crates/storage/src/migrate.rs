@@ -4,21 +4,31 @@
 //! not known; the first migration then does whatever a known revision lacks. On PostgreSQL all of
 //! it is one transaction under an advisory lock, so that it happens once or not at all.
 
+mod pushkin;
+
 use std::{
     collections::BTreeSet,
     fs,
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use diesel::{
-    backend::Backend, connection::SimpleConnection as _, migration::MigrationSource,
-    pg::PgConnection, prelude::*, result::Error as QueryError, sql_query, sql_types::Text,
+    backend::Backend,
+    connection::{InstrumentationEvent, SimpleConnection as _},
+    migration::MigrationSource,
+    pg::PgConnection,
+    prelude::*,
+    result::Error as QueryError,
+    sql_query,
+    sql_types::Text,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use parking_lot::Mutex;
 
 use crate::{
     DatabaseConfig, Storage, StorageError, UpgradeError,
@@ -28,21 +38,6 @@ use crate::{
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
-
-/// Pushkin's Alembic revisions, oldest first; the last one is its last release's.
-const PUSHKIN_REVISIONS: [&str; 11] = [
-    "e2a42bcd4c02",
-    "866d344d7b5d",
-    "61e52d26ebea",
-    "9ea5d4d49609",
-    "822b8de2c260",
-    "50db531bbf54",
-    "70ad8e4607cd",
-    "ba3a6442af2b",
-    "67b14b57d9e4",
-    "8b6104b8b8c0",
-    "34dd0bf00472",
-];
 
 /// How long another process may hold a new SQLite file, and the pause between looks.
 const WAL_LIMIT: Duration = Duration::from_secs(10);
@@ -54,8 +49,11 @@ pub struct Upgrade {
     /// The migrations that were missing, in order.
     pub applied: Vec<String>,
     /// The revision of the Pushkin database that was taken over; `unstamped` for one that
-    /// Pushkin's `db_create.sql` made.
+    /// Pushkin's `db_create.sql` made, two joined by ` + ` between two branches and their merge.
     pub adopted_from: Option<String>,
+    /// Opt-out lists that were dropped because their user has a newer one; only `db_create.sql`
+    /// lets that happen.
+    pub superseded_blacklists: i64,
 }
 
 impl Storage {
@@ -80,14 +78,12 @@ pub(crate) fn upgrade_sqlite(path: &Path) -> Result<Upgrade, StorageError> {
     use_wal(&mut connection).map_err(StorageError::SetUp)?;
     connection
         .immediate_transaction(|connection| {
-            let has_table =
-                "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
-            let is_empty = sql_query(has_table).load::<TextRow>(connection)?.is_empty();
-            refuse_newer(connection, is_empty, SQLITE)?;
+            let is_unmigrated = !sqlite_has_migrations_table(connection)?;
+            refuse_newer(connection, is_unmigrated, SQLITE)?;
             let applied = run_pending(connection, SQLITE)?;
             Ok(Upgrade {
                 applied,
-                adopted_from: None,
+                ..Upgrade::default()
             })
         })
         .map_err(StorageError::Upgrade)
@@ -111,6 +107,7 @@ fn use_wal(connection: &mut SqliteConnection) -> QueryResult<()> {
 
 fn upgrade_postgres(url: &str) -> Result<Upgrade, StorageError> {
     let mut connection = connection::connect_postgres(url)?;
+    let details = keep_details(&mut connection);
     connection
         .transaction(|connection| {
             // The class is that of the token locks (`fold/postgres.rs`), whose keys are positive.
@@ -118,17 +115,22 @@ fn upgrade_postgres(url: &str) -> Result<Upgrade, StorageError> {
             let is_unmigrated = !has_migrations_table(connection)?;
             refuse_newer(connection, is_unmigrated, POSTGRES)?;
             let adopted_from = if is_unmigrated {
-                pushkin_revision(connection)?
+                pushkin::revision(connection)?
             } else {
                 None
+            };
+            let superseded_blacklists = match adopted_from {
+                Some(_) => pushkin::superseded_blacklists(connection)?,
+                None => 0,
             };
             let applied = run_pending(connection, POSTGRES)?;
             Ok(Upgrade {
                 applied,
                 adopted_from,
+                superseded_blacklists,
             })
         })
-        .map_err(StorageError::Upgrade)
+        .map_err(|error| StorageError::Upgrade(with_details(error, &details)))
 }
 
 /// Refuses a database that this program would misread; asks only, so that an account without the
@@ -137,8 +139,24 @@ pub(crate) fn check_postgres(connection: &mut PgConnection) -> Result<(), Storag
     if !has_migrations_table(connection).map_err(StorageError::SchemaVersion)? {
         return Err(StorageError::SchemaOld);
     }
+    check_versions(connection, POSTGRES)
+}
+
+/// Like [`check_postgres`], for who must not change the file.
+pub(crate) fn check_sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {
+    if !sqlite_has_migrations_table(connection).map_err(StorageError::SchemaVersion)? {
+        return Err(StorageError::SchemaOld);
+    }
+    check_versions(connection, SQLITE)
+}
+
+fn check_versions<C>(connection: &mut C, migrations: EmbeddedMigrations) -> Result<(), StorageError>
+where
+    C: Connection,
+    diesel::query_builder::SqlQuery: diesel::query_dsl::LoadQuery<'static, C, TextRow>,
+{
     let applied = applied_versions(connection).map_err(StorageError::SchemaVersion)?;
-    let known = versions_of::<diesel::pg::Pg>(POSTGRES).map_err(StorageError::Upgrade)?;
+    let known = versions_of::<C::Backend>(migrations).map_err(StorageError::Upgrade)?;
     if let Some(version) = applied.difference(&known).next() {
         return Err(StorageError::SchemaNewer {
             version: version.clone(),
@@ -156,6 +174,11 @@ struct TextRow {
     text: String,
 }
 
+fn sqlite_has_migrations_table(connection: &mut SqliteConnection) -> QueryResult<bool> {
+    let query = "SELECT name AS text FROM sqlite_master WHERE name = '__diesel_schema_migrations'";
+    Ok(!sql_query(query).load::<TextRow>(connection)?.is_empty())
+}
+
 fn has_migrations_table(connection: &mut PgConnection) -> QueryResult<bool> {
     has_table(connection, "__diesel_schema_migrations")
 }
@@ -166,22 +189,6 @@ fn has_table(connection: &mut PgConnection, name: &str) -> QueryResult<bool> {
         .bind::<Text, _>(name)
         .load::<TextRow>(connection)?
         .is_empty())
-}
-
-/// The revision of a Pushkin database; none where there is no Pushkin.
-fn pushkin_revision(connection: &mut PgConnection) -> Result<Option<String>, UpgradeError> {
-    let mut revision = None;
-    if has_table(connection, "alembic_version")? {
-        let rows: Vec<TextRow> =
-            sql_query("SELECT version_num AS text FROM alembic_version").load(connection)?;
-        revision = rows.into_iter().next().map(|row| row.text);
-    }
-    match revision {
-        Some(revision) if PUSHKIN_REVISIONS.contains(&revision.as_str()) => Ok(Some(revision)),
-        Some(revision) => Err(UpgradeError::UnknownRevision { revision }),
-        None if has_table(connection, "login")? => Ok(Some("unstamped".into())),
-        None => Ok(None),
-    }
 }
 
 fn applied_versions<C>(connection: &mut C) -> QueryResult<BTreeSet<String>>
@@ -245,6 +252,35 @@ fn run_pending<B: Backend, C: MigrationHarness<B>>(
         applied.push(name);
     }
     Ok(applied)
+}
+
+/// What PostgreSQL says beside an error's message; the migrations' own error leaves it out.
+type Details = Arc<Mutex<Option<String>>>;
+
+fn keep_details(connection: &mut PgConnection) -> Details {
+    let details = Details::default();
+    let kept = Arc::clone(&details);
+    connection.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::FinishQuery {
+            error: Some(QueryError::DatabaseError(_, told)),
+            ..
+        } = event
+        {
+            *kept.lock() = told.details().map(str::to_owned);
+        }
+    });
+    details
+}
+
+/// Only the details name what is in the way, such as somebody's view.
+fn with_details(error: UpgradeError, details: &Details) -> UpgradeError {
+    match (error, details.lock().take()) {
+        (UpgradeError::Migration { name, cause }, Some(details)) => UpgradeError::Migration {
+            name,
+            cause: format!("{cause}\n{details}").into(),
+        },
+        (error, _) => error,
+    }
 }
 
 /// SQLite gives its own files beside this one the same mode.

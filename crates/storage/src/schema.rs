@@ -42,6 +42,12 @@ diesel::table! {
 }
 
 diesel::table! {
+    message_blacklist (login_id) {
+        login_id -> BigInt,
+    }
+}
+
+diesel::table! {
     user_message_last_time_sent (login_id, message_id) {
         login_id -> BigInt,
         message_id -> Integer,

@@ -81,7 +81,8 @@ CREATE TABLE IF NOT EXISTS alembic_version (
 DELETE FROM alembic_version;
 INSERT INTO alembic_version (version_num) VALUES ('34dd0bf00472');
 
--- Functions that later revisions dropped, whatever their arguments were called.
+-- Functions that later revisions dropped, whatever their arguments were called. The login's is told
+-- by its types: before 9ea5d4d49609 it had seven arguments too, one of them the device's id.
 DO $adopt$
 DECLARE
     dropped record;
@@ -91,7 +92,8 @@ BEGIN
         WHERE pronamespace = current_schema()::regnamespace
           AND (proname IN ('get_elligible_user_message_pairs', 'update_user_message_last_time_sent',
                            'get_and_update_messages_to_send')
-               OR (proname = 'process_user_login' AND pronargs <> 7))
+               OR (proname = 'process_user_login'
+                   AND oidvectortypes(proargtypes) <> 'bigint, smallint, smallint, text, integer, smallint, smallint'))
     LOOP
         EXECUTE format('DROP FUNCTION %s', dropped.signature);
     END LOOP;

@@ -24,7 +24,9 @@ use crate::{
     connection::{self, Role},
 };
 
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often changes of messages are looked for. A change is in force within two seconds: one to
+/// be seen, and what is left to be read.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The catalogue in force.
 pub(crate) struct Current {

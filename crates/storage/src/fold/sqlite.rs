@@ -288,17 +288,39 @@ fn json<T: Serialize + ?Sized>(rows: &T) -> String {
     serde_json::to_string(rows).expect("lists of numbers and texts have a JSON form")
 }
 
-/// A list that is no JSON array of numbers was written by hand; it counts as empty, since one
-/// bad row must not stop its whole batch.
+/// A list may hold nulls, as on PostgreSQL. One that is no JSON array of numbers was written by
+/// hand; it counts as empty, since one bad row must not stop its whole batch.
 fn login_row((id, language, blacklist): (i64, Option<i16>, Option<String>)) -> LoginRow {
-    let blacklist = blacklist.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text));
-    let blacklist = blacklist.unwrap_or_else(|error| {
+    let list: serde_json::Result<Vec<Option<i32>>> =
+        blacklist.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text));
+    let list = list.unwrap_or_else(|error| {
         warn!(login.id = id, %error, "a row of message_blacklist is not a JSON array of numbers, ignoring it");
         Vec::new()
     });
+    let blacklist = list.into_iter().flatten().collect();
     LoginRow {
         id,
         language,
         blacklist,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_may_hold_nulls_and_what_is_no_list_is_empty() {
+        let list = |text: Option<&str>| login_row((1, None, text.map(str::to_owned))).blacklist;
+        assert_eq!(list(Some("[2, null, 7]")), [2, 7]);
+        for none in [
+            None,
+            Some("[]"),
+            Some("null"),
+            Some("{2,7}"),
+            Some("[\"2\"]"),
+        ] {
+            assert_eq!(list(none), [0; 0], "{none:?}");
+        }
     }
 }

@@ -14,6 +14,12 @@ extern crate onegin_storage as storage;
 
 mod database;
 
+mod pushkin_database;
+
+mod pushkin_cooldown;
+
+mod store_messages;
+
 mod devices;
 
 mod equivalence;
@@ -27,6 +33,10 @@ mod statements;
 mod outage;
 
 mod upgrade;
+
+mod adoption;
+
+mod copy;
 
 macro_rules! storage_suite {
     ($($module:ident: $($test:ident),* $(,)?;)*) => {
@@ -53,19 +63,44 @@ macro_rules! storage_suite {
 }
 
 storage_suite! {
-    devices:
+    pushkin_database:
         every_login_with_a_new_token_adds_a_device,
+        a_text_is_in_the_users_language_else_in_language_1_else_there_is_none,
         a_blacklist_is_one_row_and_reads_back,
+        blacklists_read_back_one_by_one_and_in_pages,
+        logins_and_devices_are_stored_as_they_are_given,
+        a_device_is_found_by_its_current_token_and_passes_the_limits,
+        all_logins_come_in_pages,
         logins_and_devices_can_be_deleted,
         an_unregistered_device_is_not_reached,
         a_replaced_token_takes_the_place_of_the_old_one,
         devices_over_the_limit_go_in_pushkins_order,
         only_the_latest_users_keep_a_device,
         a_replaced_token_leaves_the_device_to_its_latest_user,
+        a_message_lives_as_long_as_it_says_after_its_event,
         a_login_sets_the_application_version,
         old_and_new_token_both_find_the_device,
         a_login_revives_the_device_by_either_token,
+        a_messages_priority_is_that_of_its_notifications,
         a_token_is_reached_once_per_push_service,
+        a_filter_names_the_one_device_whether_it_is_stored_or_not,
+        events_map_to_the_messages_that_they_send;
+    pushkin_cooldown:
+        a_first_send_without_a_cooldown_is_let_through_and_recorded,
+        a_first_send_with_a_cooldown_is_let_through_and_recorded,
+        first_sends_to_two_users_are_let_through_and_recorded,
+        one_second_later_only_what_has_cooled_down_is_sent_and_recorded_anew,
+        a_pair_asked_for_twice_is_one_send_and_one_record;
+    store_messages:
+        a_second_language_leaves_the_messages_attributes,
+        what_is_named_changes_and_what_is_not_named_stays,
+        a_batch_of_messages_costs_what_one_costs,
+        storing_the_same_again_changes_nothing,
+        a_rehearsal_says_what_would_change_and_changes_nothing,
+        messages_are_stored_in_their_order_and_a_name_may_come_twice,
+        many_messages_are_stored_all_or_none,
+        parallel_storings_follow_each_other;
+    devices:
         a_missing_language_keeps_the_stored_one,
         apns_tokens_are_one_device_in_either_case,
         feedback_older_than_the_last_login_changes_nothing,
