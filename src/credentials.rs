@@ -3,7 +3,7 @@
 //! A credential that is set but unusable stops the start with a message that names section, key
 //! and file; one that is not set turns its push service off with one warning.
 
-use std::{fs, path::Path};
+use std::{fmt, fs, path::Path};
 
 use sender::{MessengerConfig, apns, fcm};
 
@@ -53,67 +53,129 @@ pub enum CredentialsError {
     },
 }
 
+/// Everything that is wrong with the credentials.
+#[derive(Debug)]
+pub struct CredentialsErrors(pub Vec<CredentialsError>);
+
+impl fmt::Display for CredentialsErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, error) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "" } else { "\n  " };
+            write!(formatter, "{separator}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CredentialsErrors {}
+
+/// What can be said about the credentials.
+#[derive(Debug, Default)]
+pub(crate) struct Inspected {
+    /// Those that can be used.
+    pub(crate) credentials: Credentials,
+    /// A full sentence for each push service that is off.
+    pub(crate) warnings: Vec<String>,
+    /// What stops the start.
+    pub(crate) errors: Vec<CredentialsError>,
+}
+
 /// The credentials that `[Messenger]` names, and a warning for each push service that is off.
 ///
 /// # Errors
-/// The first credential that is set but cannot be used.
-pub fn read(config: &MessengerConfig) -> Result<(Credentials, Vec<String>), CredentialsError> {
-    let mut warnings = Vec::new();
-    let apns = apns(config)?;
-    if apns.is_none() {
-        warnings.push(
+/// When a credential is set but cannot be used.
+pub fn read(config: &MessengerConfig) -> Result<(Credentials, Vec<String>), CredentialsErrors> {
+    let inspected = inspect(config);
+    if inspected.errors.is_empty() {
+        Ok((inspected.credentials, inspected.warnings))
+    } else {
+        Err(CredentialsErrors(inspected.errors))
+    }
+}
+
+/// As [`read`], but what is wrong does not end it.
+pub(crate) fn inspect(config: &MessengerConfig) -> Inspected {
+    let mut inspected = Inspected::default();
+    match apns(config) {
+        Ok(None) => inspected.warnings.push(
             "APNs is off: neither [Messenger] apns_key_path nor apns_certificate_path is set; \
              notifications for iPhones and iPads end with status 203"
                 .to_owned(),
-        );
+        ),
+        Ok(apns) => inspected.credentials.apns = apns,
+        Err(errors) => inspected.errors.extend(errors),
     }
-    let fcm = fcm(config)?;
-    if fcm.is_none() {
-        warnings.push(match config.gcm_access_key {
-            None => "FCM is off: [Messenger] fcm_service_account_path is not set; \
-                     notifications for Android devices end with status 104"
-                .to_owned(),
-            Some(_) => "FCM is off: Google switched GCM and its gcm_access_key off in 2024; \
-                        set [Messenger] fcm_service_account_path to the service-account file of \
-                        the Firebase project; notifications for Android devices end with status 104"
-                .to_owned(),
-        });
+    match fcm(config) {
+        Ok(None) => inspected.warnings.push(fcm_is_off(config)),
+        Ok(fcm) => inspected.credentials.fcm = fcm,
+        Err(error) => inspected.errors.push(error),
     }
-    let ca = |key, path: &Option<String>| path.as_ref().map(|path| file(key, path)).transpose();
-    let credentials = Credentials {
-        apns,
-        fcm,
-        apns_ca: ca("apns_ca_path", &config.apns_ca_path)?,
-        fcm_ca: ca("fcm_ca_path", &config.fcm_ca_path)?,
+    let mut ca = |key, path: &Option<String>| match path.as_ref().map(|path| file(key, path)) {
+        None => None,
+        Some(Ok(pem)) => Some(pem),
+        Some(Err(error)) => {
+            inspected.errors.push(error);
+            None
+        }
     };
-    Ok((credentials, warnings))
+    let apns_ca = ca("apns_ca_path", &config.apns_ca_path);
+    let fcm_ca = ca("fcm_ca_path", &config.fcm_ca_path);
+    inspected.credentials.apns_ca = apns_ca;
+    inspected.credentials.fcm_ca = fcm_ca;
+    inspected
+}
+
+fn fcm_is_off(config: &MessengerConfig) -> String {
+    match config.gcm_access_key {
+        None => "FCM is off: [Messenger] fcm_service_account_path is not set; \
+                 notifications for Android devices end with status 104"
+            .to_owned(),
+        Some(_) => "FCM is off: Google switched GCM and its gcm_access_key off in 2024; \
+                    set [Messenger] fcm_service_account_path to the service-account file of \
+                    the Firebase project; notifications for Android devices end with status 104"
+            .to_owned(),
+    }
 }
 
 /// The token key is preferred: it does not expire every year.
-fn apns(config: &MessengerConfig) -> Result<Option<apns::Credentials>, CredentialsError> {
+fn apns(config: &MessengerConfig) -> Result<Option<apns::Credentials>, Vec<CredentialsError>> {
     if let Some(path) = &config.apns_key_path {
-        let key = "apns_key_path";
-        let need = |missing, value: &'_ Option<String>| {
-            value
-                .clone()
-                .ok_or(CredentialsError::Incomplete { key, missing })
-        };
-        let key_id = need("apns_key_id", &config.apns_key_id)?;
-        let team_id = need("apns_team_id", &config.apns_team_id)?;
-        need("apns_topic", &config.apns_topic)?;
-        let pem = file(key, path)?;
-        return apns::Credentials::from_p8(&pem, &key_id, &team_id)
-            .map(Some)
-            .map_err(|cause| form(key, path, cause));
+        return apns_by_token(config, path).map(Some);
     }
     if let Some(path) = &config.apns_certificate_path {
         let key = "apns_certificate_path";
-        let pem = file(key, path)?;
+        let pem = file(key, path).map_err(|error| vec![error])?;
         return apns::Credentials::from_certificate(&pem)
             .map(Some)
-            .map_err(|cause| form(key, path, cause));
+            .map_err(|cause| vec![form(key, path, cause)]);
     }
     Ok(None)
+}
+
+fn apns_by_token(
+    config: &MessengerConfig,
+    path: &str,
+) -> Result<apns::Credentials, Vec<CredentialsError>> {
+    let key = "apns_key_path";
+    let needed = [
+        ("apns_key_id", &config.apns_key_id),
+        ("apns_team_id", &config.apns_team_id),
+        ("apns_topic", &config.apns_topic),
+    ];
+    let mut errors: Vec<CredentialsError> = needed
+        .iter()
+        .filter(|(_, value)| value.is_none())
+        .map(|(missing, _)| CredentialsError::Incomplete { key, missing })
+        .collect();
+    match (file(key, path), &config.apns_key_id, &config.apns_team_id) {
+        (Ok(pem), Some(key_id), Some(team_id)) if errors.is_empty() => {
+            return apns::Credentials::from_p8(&pem, key_id, team_id)
+                .map_err(|cause| vec![form(key, path, cause)]);
+        }
+        (Ok(_), _, _) => {}
+        (Err(error), _, _) => errors.push(error),
+    }
+    Err(errors)
 }
 
 fn fcm(config: &MessengerConfig) -> Result<Option<fcm::Credentials>, CredentialsError> {

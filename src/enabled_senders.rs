@@ -36,6 +36,12 @@ pub(crate) enum EnabledSendersError {
     /// No line at all.
     #[error("no sender is listed: name {APNS_CLASS} or {FCM_CLASS}, or leave the key out for both")]
     Empty,
+    /// Arguments without a class.
+    #[error("line {line}: no sender is named before the arguments")]
+    NoClass {
+        /// Line of the value, from 1.
+        line: usize,
+    },
     /// Some other class.
     #[error("line {line}: unknown sender {class}: known are {APNS_CLASS} and {FCM_CLASS}")]
     UnknownClass {
@@ -46,11 +52,13 @@ pub(crate) enum EnabledSendersError {
     },
     /// What follows the class name.
     #[error(
-        "line {line}: the arguments are not a JSON object such as {{\"workers\": 50}}: {problem}"
+        "line {line}: the arguments of {class} are not a JSON object such as {{\"workers\": 50}}: {problem}"
     )]
     Arguments {
         /// Line of the value, from 1.
         line: usize,
+        /// Whose they are.
+        class: String,
         /// The JSON parser's words.
         problem: String,
     },
@@ -83,10 +91,14 @@ pub(crate) fn parse(text: &str) -> Result<EnabledSenders, EnabledSendersError> {
         let arguments_at = entry.find('{').unwrap_or(entry.len());
         let (class, arguments) = entry.split_at(arguments_at);
         let class = class.trim();
+        if class.is_empty() {
+            return Err(EnabledSendersError::NoClass { line });
+        }
         let arguments: Arguments = match arguments {
             "" => Arguments::default(),
             json => serde_json::from_str(json).map_err(|error| EnabledSendersError::Arguments {
                 line,
+                class: class.to_owned(),
                 problem: error.to_string(),
             })?,
         };
@@ -142,6 +154,10 @@ mod tests {
                 line: 2,
                 class: "my.Sender".to_owned()
             })
+        );
+        assert_eq!(
+            parse(&format!("{APNS_CLASS}\n{{\"workers\": 5}}")),
+            Err(EnabledSendersError::NoClass { line: 2 })
         );
         let twice = format!("{FCM_CLASS}\n{FCM_CLASS}");
         assert_eq!(

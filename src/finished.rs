@@ -1,10 +1,13 @@
-//! How many requests are finished: what `durability = memory` has instead of a journal.
+//! How many requests are finished; what `durability = memory` has instead of a journal's marks.
 
-use std::time::Instant;
+use std::{
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    time::Instant,
+};
 
-use model::{FinishedRequests, MetricName, RequestId};
+use journal::Finisher;
+use model::{FinishedRequests, MetricName, NotificationId, RequestId};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Counts finished requests and lets others wait for them.
 #[derive(Debug, Default)]
@@ -49,8 +52,30 @@ impl FinishedCount {
     }
 }
 
-impl FinishedRequests for FinishedCount {
-    fn finished(&self, _request: RequestId) {
+/// Tells the journal and counts.
+pub(crate) struct Finished {
+    pub(crate) count: Arc<FinishedCount>,
+    /// None where requests are not kept.
+    pub(crate) finisher: Option<Arc<Finisher>>,
+}
+
+impl FinishedRequests for Finished {
+    fn finished(&self, request: RequestId) {
+        if let Some(finisher) = &self.finisher {
+            finisher.finished(request);
+        }
+        self.count.add_one();
+    }
+
+    fn ended(&self, request: RequestId, notification: NotificationId) {
+        if let Some(finisher) = &self.finisher {
+            finisher.ended(request, notification);
+        }
+    }
+}
+
+impl FinishedCount {
+    fn add_one(&self) {
         self.exported.inc();
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.changed.notify_all();

@@ -20,7 +20,7 @@ mod main_log;
 
 mod telemetry;
 
-pub use credentials::{Credentials, CredentialsError, read as read_credentials};
+pub use credentials::{Credentials, CredentialsError, CredentialsErrors, read as read_credentials};
 pub use finished::FinishedCount;
 
 /// Chooses ring as the one cryptography provider of TLS. Must come before any use of TLS.

@@ -36,9 +36,15 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         })
     };
     match arguments.command {
+        Some(Command::CheckConfig(check)) => {
+            Ok(cli::check_config::check_config(&configuration(), &check))
+        }
         Some(Command::Demo(arguments)) => cli::demo::demo(&arguments),
         Some(Command::Simulator(arguments)) => cli::simulator::simulator(&arguments),
         Some(Command::Message(message)) => cli::message::message(&configuration(), &message),
+        Some(Command::Login(login)) => cli::login::login(&configuration(), &login),
+        Some(Command::Device(device)) => cli::device::device(&configuration(), &device),
+        Some(Command::CopyDb(arguments)) => cli::copy_db::copy_db(&arguments),
         Some(Command::Run) | None if arguments.upgrade_db => cli::run::upgrade(&configuration()),
         Some(Command::Run) | None => cli::run::run(&configuration()),
     }

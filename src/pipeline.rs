@@ -12,6 +12,8 @@
 //! of the queue it feeds. It is stopped from the first to the last: a stage ends when the
 //! producers of its queue are gone and the queue is empty, so ownership is the drain protocol.
 
+mod durability;
+
 mod senders;
 
 use std::{
@@ -22,19 +24,23 @@ use std::{
 
 use anyhow::Context;
 use feedback::PostProcessor;
+use journal::Durability;
 use model::{Clock, MetricName, QueueName, Request};
 use notification_log::NotificationLog;
 use processor::{Observer, Outlets, Processor, Route, Stages};
 use prometheus_client::registry::Registry;
-use queue::{Limits, Monitor, PanicCounter, QueueCollector, bounded};
-use sender::SenderThread;
+use queue::{Limits, Monitor, PanicCounter, QueueCollector, WhenFull, bounded};
+use sender::{PoolSettings, SenderThread, apns};
 use servlet::{Depth, Depths, Doors, Intake, Server};
 use storage::{OpenOptions, Storage};
 use tokio::runtime::Runtime;
 use tracing::{error, info};
 
-use self::senders::Wiring;
-use crate::{Credentials, FinishedCount, config::Config, enabled_senders, telemetry};
+pub(crate) use self::senders::refused_settings;
+use self::{durability::Keeping, senders::Wiring};
+use crate::{
+    Credentials, FinishedCount, config::Config, enabled_senders, finished::Finished, telemetry,
+};
 
 /// Feedback that may wait; beyond it the newest is dropped and counted, the next push repairs it.
 const FEEDBACK_LIMIT: usize = 100_000;
@@ -42,13 +48,21 @@ const FEEDBACK_LIMIT: usize = 100_000;
 /// sender queues.
 const REPORT_LIMIT: usize = 100_000;
 
-/// Who looks over the pipeline's shoulder: the demo.
+/// The last word about settings.
+pub type Change<T> = Box<dyn Fn(&mut T)>;
+
+/// Who looks over the pipeline's shoulder, and who may not have the time that push services are
+/// given otherwise: the demo and the tests.
 #[derive(Default)]
 pub struct Hooks {
     /// Shown every end without a notification.
     pub ended: Option<Observer>,
     /// Shown every end of a notification, after its line is in the log.
     pub reported: Option<notification_log::Observer>,
+    /// Has the last word about each sender's settings.
+    pub sender_settings: Option<Change<PoolSettings>>,
+    /// Has the last word about what is not configured of APNs.
+    pub apns_options: Option<Change<apns::Options>>,
 }
 
 /// A running pipeline.
@@ -60,6 +74,7 @@ pub struct Pipeline {
     senders: Vec<SenderThread>,
     post_processor: PostProcessor,
     notification_log: NotificationLog,
+    keeping: Keeping,
     storage: Storage,
     finished: Arc<FinishedCount>,
     monitors: Vec<Monitor>,
@@ -77,7 +92,8 @@ impl Pipeline {
         let panics = PanicCounter::default();
         telemetry::register(&mut registry, MetricName::WorkerPanics, panics.clone());
         let finished = Arc::new(FinishedCount::register(&mut registry));
-        let storage = open_storage(config, &clock, &mut registry)?;
+        let durability = config.request_processor.journal.durability;
+        let storage = open_storage(config, durability, &clock, &mut registry)?;
 
         // The last stages first: the log, and what is written back.
         let (reports, report_queue) =
@@ -93,6 +109,9 @@ impl Pipeline {
         )
         .context("cannot start the notification log")?;
         drop(report_queue);
+        let journal_config = &config.request_processor.journal;
+        let mut keeping =
+            Keeping::open(journal_config, &mut registry, notification_log.durability())?;
         let feedback_metrics = feedback::Metrics::register(&mut registry, panics.clone());
         let (feedback, feedback_queue) =
             bounded(QueueName::PostProcessor, Limits::items(FEEDBACK_LIMIT));
@@ -106,6 +125,9 @@ impl Pipeline {
             reports: reports.clone(),
             feedback: feedback.clone(),
             metrics: sender::Metrics::new(&mut registry, panics.clone()),
+            sender_settings: hooks.sender_settings,
+            apns_options: hooks.apns_options,
+            is_journaled: keeping.is_durable(),
             senders: Vec::new(),
         };
         let enabled = enabled_senders::parse(&config.sender.enabled_senders)
@@ -114,12 +136,19 @@ impl Pipeline {
         let fcm = wiring.fcm(enabled.fcm, credentials.fcm, credentials.fcm_ca)?;
         let senders = wiring.senders;
 
+        let parking = match config.sender.when_full {
+            WhenFull::Block => {
+                keeping.parking(config.request_processor.parked_limit, &mut registry)
+            }
+            WhenFull::Drop => None,
+        };
         let outlets = Outlets {
             apns: apns.route,
             fcm: fcm.route,
             web_push: Route::NotConfigured,
             reports: reports.clone(),
             when_full: config.sender.when_full,
+            parking: parking.clone(),
         };
         let (requests, request_queue) =
             bounded::<Request>(QueueName::Request, request_limits(config));
@@ -129,7 +158,10 @@ impl Pipeline {
             Stages {
                 storage: storage.clone(),
                 outlets,
-                finished: Arc::<FinishedCount>::clone(&finished),
+                finished: Arc::new(Finished {
+                    count: Arc::clone(&finished),
+                    finisher: keeping.finisher(),
+                }),
                 clock: clock.clone(),
                 metrics: processor::Metrics::register(&mut registry, panics),
                 events: config.event.clone(),
@@ -137,6 +169,7 @@ impl Pipeline {
             },
         );
         drop(request_queue);
+        keeping.replay(&requests);
 
         // The doors come last: nothing is accepted before all of it is there.
         let mut monitors = vec![requests.monitor(), feedback.monitor(), reports.monitor()];
@@ -152,9 +185,11 @@ impl Pipeline {
             },
             intake: Intake {
                 queue: requests,
+                journal: Arc::clone(&keeping.journal),
+                admission: keeping.admission(parking),
                 clock,
             },
-            readiness: readiness(storage.clone()),
+            readiness: readiness(storage.clone(), keeping.obstacle()),
             metrics_text: telemetry::exposition(registry),
             metrics,
         };
@@ -173,6 +208,7 @@ impl Pipeline {
             senders,
             post_processor,
             notification_log,
+            keeping,
             storage,
             finished,
             monitors,
@@ -204,7 +240,8 @@ impl Pipeline {
     }
 
     /// Stops accepting and drains the stages in the order of the path, within `limit` for all of
-    /// them. False when work was left, which is logged and counted.
+    /// them. False when work is lost, which is logged and counted: with a journal nothing is, what
+    /// could not be sent in time is there.
     #[must_use]
     pub fn stop(self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
@@ -212,6 +249,8 @@ impl Pipeline {
             limit_sec = limit.as_secs(),
             "stopping: no new requests, draining"
         );
+        self.keeping.stop_replay();
+        let durable = self.keeping.is_durable();
         let answered = self.doors.block_on(self.server.drain(limit)).unanswered == 0;
         self.doors.shutdown_background();
         // Each stage lets go of the next one's queue when it ends; every one is asked, also when
@@ -223,16 +262,21 @@ impl Pipeline {
         drained &= self.post_processor.join_until(deadline);
         drained &= self.notification_log.join_until(deadline);
         for monitor in &self.monitors {
-            if monitor.depth() > 0 {
-                error!(queue = %monitor.name(), left = monitor.depth(), "stopping with work left");
+            let (queue, left) = (monitor.name(), monitor.depth());
+            match left {
+                0 => {}
+                _ if durable => info!(%queue, left, "stopping with work left to the journal"),
+                _ => error!(%queue, left, "stopping with work left"),
             }
         }
-        drained
+        self.keeping.stop(deadline);
+        drained || durable
     }
 }
 
 fn open_storage(
     config: &Config,
+    durability: Durability,
     clock: &Clock,
     registry: &mut Registry,
 ) -> anyhow::Result<Storage> {
@@ -240,8 +284,8 @@ fn open_storage(
         &config.database,
         OpenOptions {
             processor_threads: config.request_processor.request_processor_num_threads.get(),
-            // Until requests are journaled there is nothing that a durable commit would finish.
-            durable: false,
+            // A commit that a finished request rests on must be as durable as the journal.
+            durable: durability == Durability::Journal,
             clock: clock.clone(),
         },
     )?;
@@ -263,14 +307,17 @@ fn request_limits(config: &Config) -> Limits {
     }
 }
 
-/// Ready while the database answers; the doors stay open meanwhile, accepted work waits.
-fn readiness(storage: Storage) -> servlet::Readiness {
+/// Ready while the database answers and the journal takes requests; the doors stay open
+/// meanwhile, accepted work waits.
+fn readiness(
+    storage: Storage,
+    obstacle: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
+) -> servlet::Readiness {
     Arc::new(move || {
-        if storage.is_reachable() {
-            Ok(())
-        } else {
-            Err("the database does not answer".to_owned())
+        if !storage.is_reachable() {
+            return Err("the database does not answer".to_owned());
         }
+        obstacle().map_or(Ok(()), |obstacle| Err(obstacle.to_owned()))
     })
 }
 

@@ -98,6 +98,7 @@ fn configuration(directory: &Path, simulator: &Simulator) -> anyhow::Result<Conf
     config.messenger.fcm_ca_path = text(&files.ca);
     config.messenger.base_deeplink_url = "demo".to_owned();
     config.log.notification_log_path = directory.join("log");
+    config.request_processor.journal.journal_path = directory.join("journal");
     let database = directory.join("demo.db");
     config.database.db_url = Some(format!("sqlite:{}", database.display()));
     Ok(config)

@@ -2,25 +2,33 @@
 //!
 //! A running daemon sees every change within two seconds.
 
-use std::{
-    io::{ErrorKind, Write},
-    path::Path,
-    process::ExitCode,
-};
+mod columns;
+
+mod csv_file;
+
+mod export;
+
+mod file;
+
+mod import;
+
+mod json_file;
+
+mod show;
+
+use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use model::Priority;
-use processor::Template;
-use serde_json::{Value, json};
-use storage::{Message, MessageAttributes, OpenOptions, Storage};
+use storage::{Attribute, Localization, Message, MessageDraft, Storage};
 
-use crate::telemetry;
+use super::database::{answer, open};
 
 /// Options of `onegin message`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  onegin message add raided --trigger 1002 --cooldown-ms 600000 --language 1 --title 'Raid!' --text 'Hurry, {name}!' --configuration config.ini\n  onegin message add raided --language 2 --title 'Überfall!' --text 'Schnell, {name}!' --configuration config.ini\n  onegin message list --configuration config.ini"
+    after_help = "Examples:\n  onegin message add raided --trigger 1002 --cooldown-ms 600000 --language 1 --title 'Raid!' --text 'Hurry, {name}!' --configuration config.ini\n  onegin message add raided --language 2 --title 'Überfall!' --text 'Schnell, {name}!' --configuration config.ini\n  onegin message list --configuration config.ini\n  onegin message export messages.csv --configuration config.ini\n  onegin message import messages.csv --configuration config.ini"
 )]
 pub struct MessageArguments {
     #[command(subcommand)]
@@ -33,8 +41,10 @@ pub struct MessageArguments {
 #[derive(Debug, Subcommand)]
 enum MessageCommand {
     /// One line per message.
+    #[command(after_help = "Example:\n  onegin message list --json --configuration config.ini")]
     List,
     /// Everything about one message.
+    #[command(after_help = "Example:\n  onegin message show raided --configuration config.ini")]
     Show {
         /// The message's name.
         name: String,
@@ -42,15 +52,25 @@ enum MessageCommand {
     /// Add a message, a language to one, or change what is named.
     ///
     /// Attributes that are not named stay as they are; a new message has the defaults.
+    #[command(
+        after_help = "Example:\n  onegin message add raided --trigger 1002 --language 1 --title 'Raid!' --text 'Hurry, {name}!' --configuration config.ini"
+    )]
     Add(AddArguments),
     /// Delete a message with its texts, or one language of it.
+    #[command(
+        after_help = "Example:\n  onegin message delete raided --language 2 --configuration config.ini"
+    )]
     Delete {
         /// The message's name.
         name: String,
         /// Only the text in this language.
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", allow_negative_numbers = true)]
         language: Option<i16>,
     },
+    /// Store the messages of a file, all or none. Other messages and languages stay.
+    Import(import::ImportArguments),
+    /// Write all messages to a file.
+    Export(export::ExportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -58,22 +78,37 @@ struct AddArguments {
     /// The message's name; unique.
     name: String,
     /// Event id that triggers it.
-    #[arg(long, value_name = "EVENT")]
+    #[arg(long, value_name = "EVENT", allow_negative_numbers = true)]
     trigger: Option<i32>,
+    /// No event triggers it any more.
+    #[arg(long, conflicts_with = "trigger")]
+    no_trigger: bool,
     /// Nobody gets it twice within this many milliseconds.
     #[arg(long, value_name = "MS")]
     cooldown_ms: Option<i64>,
+    /// It may be sent at any time again.
+    #[arg(long, conflicts_with = "cooldown_ms")]
+    no_cooldown: bool,
     /// Deep link.
     #[arg(long)]
     screen: Option<String>,
     /// Not delivered later than this many milliseconds after its event.
     #[arg(long, value_name = "MS")]
     expiry_ms: Option<i64>,
+    /// It is worth delivering as long as any other: 6 hours.
+    #[arg(long, conflicts_with = "expiry_ms")]
+    no_expiry: bool,
     /// How urgently devices are woken.
     #[arg(long)]
     priority: Option<PriorityName>,
     /// Language of the text below; 1 is what users of other languages get.
-    #[arg(long, value_name = "ID", requires = "title", requires = "text")]
+    #[arg(
+        long,
+        value_name = "ID",
+        requires = "title",
+        requires = "text",
+        allow_negative_numbers = true
+    )]
     language: Option<i16>,
     /// Title; parameters in braces, {{ and }} for literal ones.
     #[arg(long, requires = "language")]
@@ -92,149 +127,95 @@ enum PriorityName {
 /// Does what the arguments say.
 ///
 /// # Errors
-/// When the database cannot be used, a name is unknown, or a template cannot work.
+/// When the database cannot be used, a name is unknown, a template cannot work, or a file cannot
+/// be read, understood or written.
 pub fn message(configuration: &Path, arguments: &MessageArguments) -> anyhow::Result<ExitCode> {
-    let storage = open(configuration)?;
+    let as_json = arguments.json;
     match &arguments.command {
-        MessageCommand::List => answer(&list(&storage, arguments.json))?,
+        MessageCommand::List => answer(&show::list(&open(configuration)?, as_json))?,
         MessageCommand::Show { name } => {
-            answer(&show(&existing(&storage, name)?, arguments.json))?;
+            let message = existing(&open(configuration)?, name)?;
+            answer(&show::show(&message, as_json))?;
         }
         MessageCommand::Add(add) => {
-            let message = add_message(&storage, add)?;
-            answer(&show(&message, arguments.json))?;
+            let draft = draft(add)?;
+            let storage = open(configuration)?;
+            storage.add_message(&draft)?;
+            answer(&show::show(&existing(&storage, &add.name)?, as_json))?;
         }
         MessageCommand::Delete { name, language } => {
-            let message = existing(&storage, name)?;
-            match language {
-                None => {
-                    storage.delete_message(name)?;
-                }
-                Some(language) => {
-                    if !storage.delete_localization(message.id, *language)? {
-                        bail!("the message {name} has no text in language {language}");
-                    }
-                }
-            }
+            let storage = open(configuration)?;
+            answer(&delete(&storage, name, *language, as_json)?)?;
         }
+        MessageCommand::Import(import) => import::import(configuration, import, as_json)?,
+        MessageCommand::Export(export) => export::export(&open(configuration)?, export)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(configuration: &Path) -> anyhow::Result<Storage> {
-    let loaded = super::run::load(configuration)?;
-    let options = OpenOptions {
-        processor_threads: 0,
-        durable: true,
-        clock: telemetry::system_clock(),
-    };
-    Ok(Storage::open(&loaded.config.database, options)?)
-}
-
 fn existing(storage: &Storage, name: &str) -> anyhow::Result<Message> {
-    named(storage, name)
-        .with_context(|| format!("there is no message named {name}; see onegin message list"))
-}
-
-fn named(storage: &Storage, name: &str) -> Option<Message> {
     let catalogue = storage.catalogue();
-    catalogue.named(name).map(|message| Message::clone(message))
+    let message = catalogue.named(name).map(|message| Message::clone(message));
+    message.with_context(|| format!("there is no message named {name}; see onegin message list"))
 }
 
-fn add_message(storage: &Storage, add: &AddArguments) -> anyhow::Result<Message> {
+/// What is named changes, the rest stays.
+fn draft(add: &AddArguments) -> anyhow::Result<MessageDraft> {
+    columns::check_name(&add.name).map_err(anyhow::Error::msg)?;
     for (option, template) in [("--title", &add.title), ("--text", &add.text)] {
         if let Some(template) = template {
-            Template::parse_strict(template).with_context(|| format!("{option} cannot work"))?;
+            columns::check_template(template)
+                .map_err(anyhow::Error::msg)
+                .with_context(|| format!("{option} cannot work"))?;
         }
     }
-    let before = named(storage, &add.name);
-    let before = before.as_ref();
-    let priority = add.priority.map(|priority| match priority {
-        PriorityName::Normal => Priority::Normal,
-        PriorityName::High => Priority::High,
-    });
-    let id = storage.upsert_message(&MessageAttributes {
-        name: add.name.clone(),
-        trigger_event_id: add.trigger.or(before.and_then(|old| old.trigger_event_id)),
-        cooldown_ms: add.cooldown_ms.or(before.and_then(|old| old.cooldown_ms)),
-        screen: add
-            .screen
-            .clone()
-            .or_else(|| before.map(|old| old.screen.clone()))
-            .unwrap_or_default(),
-        expiry_millis: add.expiry_ms.or(before.and_then(|old| old.expiry_millis)),
-        priority: priority
-            .or(before.map(|old| old.priority))
-            .unwrap_or_default(),
-    })?;
-    if let (Some(language), Some(title), Some(text)) = (add.language, &add.title, &add.text) {
-        storage.upsert_localization(id, language, title, text)?;
-    }
-    existing(storage, &add.name)
-}
-
-/// Prints the command's answer. Whoever reads only its beginning (`| head`) is not an error.
-fn answer(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        outcome => Ok(outcome?),
-    }
-}
-
-fn list(storage: &Storage, as_json: bool) -> String {
-    let catalogue = storage.catalogue();
-    if as_json {
-        let all: Vec<Value> = catalogue
-            .messages()
-            .map(|message| to_json(message))
-            .collect();
-        return format!("{}\n", Value::Array(all));
-    }
-    let row = |id: &str, name: &str, trigger: &str, cooldown: &str, languages: &str| {
-        format!("{id:>6}  {name:<24} {trigger:>8}  {cooldown:>12}  {languages}\n")
+    let localization = match (add.language, &add.title, &add.text) {
+        (Some(language), Some(title), Some(text)) => Some(Localization {
+            language,
+            title: title.clone(),
+            text: text.clone(),
+        }),
+        _ => None,
     };
-    let mut table = row("id", "name", "trigger", "cooldown ms", "languages");
-    for message in catalogue.messages() {
-        let optional = |number: Option<i64>| number.map_or("-".to_owned(), |n| n.to_string());
-        let languages: Vec<String> = message
-            .localizations
-            .iter()
-            .map(|text| text.language.to_string())
-            .collect();
-        table += &row(
-            &message.id.to_string(),
-            &message.name,
-            &optional(message.trigger_event_id.map(i64::from)),
-            &optional(message.cooldown_ms),
-            &languages.join(" "),
-        );
-    }
-    table
-}
-
-fn show(message: &Message, as_json: bool) -> String {
-    let json = to_json(message);
-    if as_json {
-        format!("{json}\n")
-    } else {
-        format!("{json:#}\n")
-    }
-}
-
-fn to_json(message: &Message) -> Value {
-    let localizations: Vec<Value> = message
-        .localizations
-        .iter()
-        .map(|text| json!({"language": text.language, "title": text.title, "text": text.text}))
-        .collect();
-    json!({
-        "id": message.id.0,
-        "name": message.name,
-        "trigger_event_id": message.trigger_event_id,
-        "cooldown_ms": message.cooldown_ms,
-        "screen": message.screen,
-        "expiry_ms": message.expiry_millis,
-        "priority": message.priority.as_str(),
-        "localizations": localizations,
+    Ok(MessageDraft {
+        name: add.name.clone(),
+        trigger_event_id: attribute(add.trigger, add.no_trigger),
+        cooldown_ms: attribute(add.cooldown_ms, add.no_cooldown),
+        screen: add.screen.clone().map_or(Attribute::Keep, Attribute::Set),
+        expiry_millis: attribute(add.expiry_ms, add.no_expiry),
+        priority: match add.priority {
+            None => Attribute::Keep,
+            Some(PriorityName::Normal) => Attribute::Set(Priority::Normal),
+            Some(PriorityName::High) => Attribute::Set(Priority::High),
+        },
+        localizations: localization.into_iter().collect(),
     })
+}
+
+fn attribute<T>(named: Option<T>, is_cleared: bool) -> Attribute<Option<T>> {
+    if named.is_some() || is_cleared {
+        Attribute::Set(named)
+    } else {
+        Attribute::Keep
+    }
+}
+
+fn delete(
+    storage: &Storage,
+    name: &str,
+    language: Option<i16>,
+    as_json: bool,
+) -> anyhow::Result<String> {
+    let message = existing(storage, name)?;
+    let is_deleted = match language {
+        None => storage.delete_message(name)?,
+        Some(language) => storage.delete_localization(message.id, language)?,
+    };
+    if !is_deleted {
+        match language {
+            None => bail!("there is no message named {name} any more"),
+            Some(language) => bail!("the message {name} has no text in language {language}"),
+        }
+    }
+    Ok(show::deleted(&message, language, as_json))
 }

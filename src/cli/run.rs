@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
+use journal::Durability;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -18,7 +19,13 @@ use crate::{
 /// # Errors
 /// When anything in it cannot be used; the text names every mistake.
 pub(super) fn load(path: &Path) -> anyhow::Result<Loaded> {
-    Ok(config::load(path, std::env::vars())?)
+    Ok(config::load(path, environment())?)
+}
+
+/// The environment's variables. Those that are no text cannot be ours.
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Creates or upgrades the database and says what was done.
@@ -34,6 +41,12 @@ pub fn upgrade(configuration: &Path) -> anyhow::Result<ExitCode> {
     let upgrade = storage::Storage::upgrade(&loaded.config.database)?;
     if let Some(revision) = &upgrade.adopted_from {
         println!("adopted a Pushkin database of revision {revision}; its rows are kept");
+    }
+    if upgrade.superseded_blacklists > 0 {
+        println!(
+            "dropped {} opt-out lists of users who have a newer one",
+            upgrade.superseded_blacklists
+        );
     }
     for migration in &upgrade.applied {
         println!("applied {migration}");
@@ -60,10 +73,12 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
     for warning in loaded.warnings.iter().chain(&off) {
         warn!("{warning}");
     }
-    warn_of_differences(&loaded);
-    info!(
-        "durability is memory: accepted requests that are not sent yet are lost when the process dies"
-    );
+    let is_durable = config.request_processor.journal.durability == Durability::Journal;
+    if !is_durable {
+        info!(
+            "durability is memory: accepted requests that are not sent yet are lost when the process dies"
+        );
+    }
     let mut signals = Signals::register()?;
     let pipeline = Pipeline::start(config, credentials, Hooks::default())?;
     println!("onegin listens on http://{}", pipeline.address());
@@ -80,7 +95,11 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
     signals.exit_at_once_on_the_next();
     let limit = Duration::from_secs(config.server.shutdown_timeout_sec);
     if pipeline.stop(limit) {
-        info!("stopped, everything accepted was sent");
+        if is_durable {
+            info!("stopped; what was accepted is sent or in the journal");
+        } else {
+            info!("stopped, everything accepted was sent");
+        }
         Ok(ExitCode::SUCCESS)
     } else {
         error!("stopped with work left; it is lost, durability is memory");
@@ -96,35 +115,6 @@ fn reload(configuration: &Path, main_log: &MainLog, pipeline: &Pipeline) {
     match reloaded {
         Ok(()) => info!("log level and messages are reloaded"),
         Err(error) => warn!("{error:#}: going on with what was there"),
-    }
-}
-
-/// What a file from Pushkin's days means differently here, said once at the start.
-fn warn_of_differences(loaded: &Loaded) {
-    if !loaded.is_set("ServerSpecific", "bind_address") {
-        warn!(
-            "[ServerSpecific] bind_address is not set: listening on {} only; Pushkin listened on \
-             every interface, bind_address = 0.0.0.0 does that",
-            loaded.config.server.bind_address
-        );
-    }
-    let intervals = [
-        (
-            "apn_sender_interval_sec",
-            loaded.config.sender.apn_sender_interval_sec,
-        ),
-        (
-            "gcm_sender_interval_sec",
-            loaded.config.sender.gcm_sender_interval_sec,
-        ),
-    ];
-    for (key, seconds) in intervals {
-        if seconds > 0.0 {
-            warn!(
-                "[Sender] {key} = {seconds}: notifications wait up to {seconds} s for their batch; \
-                 Pushkin read the key and ignored it, 0 sends at once"
-            );
-        }
     }
 }
 

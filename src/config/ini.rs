@@ -2,103 +2,82 @@
 //!
 //! Python 2's ConfigParser read these files: option names in any case, `=` or `:`, comment lines
 //! with `#`, `;` or `rem`, an inline comment after a blank and a semicolon, values continued on
-//! indented lines, sections that occur twice are one. The lines are brought into the form that
-//! rust-ini reads the same way; `%(name)s` interpolation is refused rather than guessed.
+//! indented lines, sections that occur twice are one. The parser is our own because none of the
+//! crates reads all of that, and because every value must know the line it stands on. What is
+//! not in the dialect is an error and never guessed, `%(name)s` interpolation included; all
+//! errors of a file are found in one reading.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
-use ini::{Ini, ParseOption};
 
-/// Why a file cannot be read.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum IniError {
-    /// Not in the dialect.
-    #[error("line {line}: {problem}")]
-    Line {
-        /// Line number, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// `%(name)s`.
-    #[error("[{section}] {key}: %(…) interpolation is not supported, write the value out")]
-    Interpolation {
-        /// Section.
-        section: String,
-        /// Option name.
-        key: String,
-    },
+/// A line that is not in the dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IniError {
+    /// Line number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: String,
 }
 
-/// A file's options: lower-case section, then lower-case option name.
+impl fmt::Display for IniError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "line {}: {}", self.line, self.problem)
+    }
+}
+
+/// A section, under the name it first had in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IniSection {
+    /// The name as it is written.
+    pub name: String,
+    /// The line it begins at, from 1.
+    pub line: usize,
+    /// By option name in lower case.
+    pub options: BTreeMap<String, IniValue>,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IniValue {
+    /// Without blanks around it; continuation lines are joined by line feeds.
+    pub text: String,
+    /// The line of its option name, from 1.
+    pub line: usize,
+}
+
+/// A file's options, by lower-case section name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IniFile {
-    /// Shown as the origin of its values.
+    /// The file, as its values' origin shows it.
     pub name: String,
-    /// Values as they stand in the file.
-    pub sections: BTreeMap<String, BTreeMap<String, String>>,
+    /// What the file says.
+    pub sections: BTreeMap<String, IniSection>,
+    /// Lines that could not be read.
+    pub errors: Vec<IniError>,
 }
 
 impl IniFile {
     /// Reads a file's text.
-    ///
-    /// # Errors
-    /// The first line that is not in the dialect.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, IniError> {
-        let (clean, line_numbers) = clean(text);
-        let options = ParseOption {
-            enabled_quote: false,
-            enabled_escape: false,
-            enabled_indented_mutiline_value: true,
-            ..ParseOption::default()
-        };
-        let ini = Ini::load_from_str_opt(&clean, options).map_err(|error| IniError::Line {
-            line: line_numbers
-                .get(error.line)
-                .copied()
-                .unwrap_or(error.line + 1),
-            problem: error.msg.to_string(),
-        })?;
-        let mut file = Self {
-            name: path.display().to_string(),
-            ..Self::default()
-        };
-        for (section, properties) in &ini {
-            let Some(section) = section else {
-                if let Some((key, _)) = properties.iter().next() {
-                    return Err(IniError::Line {
-                        line: 1,
-                        problem: format!("the option {key} stands before the first [section]"),
-                    });
-                }
-                continue;
-            };
-            for (key, value) in properties.iter() {
-                file.add(section, key, value)?;
-            }
+    #[must_use]
+    pub fn parse(path: &Path, text: &str) -> Self {
+        let mut parser = Parser::default();
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        for (index, line) in text.lines().enumerate() {
+            parser.line(index + 1, line.trim_end());
         }
-        Ok(file)
+        parser.refuse_interpolation();
+        Self {
+            name: path.display().to_string(),
+            sections: parser.sections,
+            errors: parser.errors,
+        }
     }
 
-    fn add(&mut self, section: &str, key: &str, value: &str) -> Result<(), IniError> {
-        if value.contains("%(") {
-            return Err(IniError::Interpolation {
-                section: section.to_owned(),
-                key: key.to_owned(),
-            });
-        }
-        // Python's parser knows one quoted value: the empty one.
-        let value = if value.trim() == "\"\"" {
-            ""
-        } else {
-            value.trim()
-        };
-        self.sections
-            .entry(section.trim().to_lowercase())
-            .or_default()
-            .insert(key.trim().to_lowercase(), value.to_owned());
-        Ok(())
+    /// `file:line`, where a value stands.
+    pub(super) fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.name)
     }
 }
 
@@ -108,42 +87,137 @@ impl Source for IniFile {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
+        let table = |section: &IniSection| -> Map<String, Value> {
+            let values = section.options.iter().map(|(key, value)| {
+                let place = self.place(value.line);
+                let text = ValueKind::String(value.text.clone());
+                (key.clone(), Value::new(Some(&place), text))
+            });
+            values.collect()
+        };
+        // `config` takes other characters for a path into nested tables.
+        let is_word = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         Ok(self
             .sections
             .iter()
+            .filter(|(section, _)| is_word(section))
             .map(|(section, options)| {
-                let table: Map<String, Value> = options
-                    .iter()
-                    .map(|(key, value)| {
-                        let value = ValueKind::String(value.clone());
-                        (key.clone(), Value::new(Some(&self.name), value))
-                    })
-                    .collect();
+                let table = table(options);
                 (section.clone(), Value::new(Some(&self.name), table))
             })
             .collect())
     }
 }
 
-/// The text without comments and blank lines, and for each line left its number in the file.
-fn clean(text: &str) -> (String, Vec<usize>) {
-    let mut clean = String::with_capacity(text.len());
-    let mut line_numbers = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim_end();
+/// What is known while the lines go by.
+#[derive(Default)]
+struct Parser {
+    sections: BTreeMap<String, IniSection>,
+    errors: Vec<IniError>,
+    /// The open section, in lower case.
+    section: Option<String>,
+    /// The option of the open section that an indented line continues.
+    option: Option<String>,
+}
+
+impl Parser {
+    /// Takes a line, without blanks at its end.
+    fn line(&mut self, number: usize, line: &str) {
         if line.is_empty() || is_comment(line) {
-            continue;
+            return;
         }
-        let is_continuation = line.starts_with([' ', '\t']);
-        clean.push_str(if is_continuation {
-            line
+        let is_indented = line.starts_with(char::is_whitespace);
+        if let Some(value) = self.open_value().filter(|_| is_indented) {
+            if !value.text.is_empty() {
+                value.text.push('\n');
+            }
+            value.text.push_str(line.trim_start());
+            return;
+        }
+        let problem = if is_indented {
+            Err("an indented line continues a value, but there is none above it".to_owned())
+        } else if let Some(header) = line.strip_prefix('[') {
+            self.header(number, header)
         } else {
-            without_inline_comment(line)
-        });
-        clean.push('\n');
-        line_numbers.push(index + 1);
+            self.option(number, line)
+        };
+        if let Err(problem) = problem {
+            self.errors.push(IniError {
+                line: number,
+                problem,
+            });
+        }
     }
-    (clean, line_numbers)
+
+    fn open_value(&mut self) -> Option<&mut IniValue> {
+        let section = self.sections.get_mut(self.section.as_ref()?)?;
+        section.options.get_mut(self.option.as_ref()?)
+    }
+
+    /// `[Name]`; what follows the bracket does not count, as in Python.
+    fn header(&mut self, number: usize, header: &str) -> Result<(), String> {
+        self.option = None;
+        let name = header.split_once(']').map(|(name, _)| name.trim());
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return Err("a section is a name in brackets, such as [Messenger]".to_owned());
+        };
+        let section = self.sections.entry(name.to_lowercase()).or_default();
+        if section.name.is_empty() {
+            name.clone_into(&mut section.name);
+            section.line = number;
+        }
+        self.section = Some(name.to_lowercase());
+        Ok(())
+    }
+
+    /// `name = value` or `name: value`.
+    fn option(&mut self, number: usize, line: &str) -> Result<(), String> {
+        // What follows a line that cannot be read does not belong to the option before it.
+        self.option = None;
+        let (name, value) = line
+            .split_once(['=', ':'])
+            .map(|(name, value)| (name.trim_end().to_lowercase(), value))
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or("expected [Section], name = value, or a comment")?;
+        let section = self.section.as_ref();
+        let Some(section) = section.and_then(|section| self.sections.get_mut(section)) else {
+            return Err(format!(
+                "the option {name} stands before the first [Section]"
+            ));
+        };
+        let value = match without_inline_comment(value).trim() {
+            // Python's parser knows one quoted value: the empty one.
+            "\"\"" => "",
+            value => value,
+        };
+        let value = IniValue {
+            text: value.to_owned(),
+            line: number,
+        };
+        section.options.insert(name.clone(), value);
+        self.option = Some(name);
+        Ok(())
+    }
+
+    /// Only a whole value tells, so this comes last.
+    fn refuse_interpolation(&mut self) {
+        let sections = self.sections.values_mut();
+        for IniSection { name, options, .. } in sections {
+            options.retain(|key, value| {
+                let is_plain = !value.text.contains("%(");
+                if !is_plain {
+                    self.errors.push(IniError {
+                        line: value.line,
+                        problem: format!(
+                            "[{name}] {key}: %(…) interpolation is not supported, write the value out"
+                        ),
+                    });
+                }
+                is_plain
+            });
+        }
+        self.errors.sort_by_key(|error| error.line);
+    }
 }
 
 fn is_comment(line: &str) -> bool {
@@ -153,74 +227,12 @@ fn is_comment(line: &str) -> bool {
 }
 
 /// The first semicolon ends the value if a blank stands before it, as in ConfigParser.
-fn without_inline_comment(line: &str) -> &str {
-    match line.split_once(';') {
-        Some((value, _)) if value.ends_with([' ', '\t']) => value.trim_end(),
-        _ => line,
+fn without_inline_comment(value: &str) -> &str {
+    match value.split_once(';') {
+        Some((value, _)) if value.ends_with(char::is_whitespace) => value,
+        Some(_) | None => value,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<IniFile, IniError> {
-        IniFile::parse(Path::new("config.ini"), text)
-    }
-
-    fn value(text: &str, section: &str, key: &str) -> String {
-        parse(text).unwrap().sections[section][key].clone()
-    }
-
-    #[test]
-    fn option_names_ignore_case_and_take_both_separators() {
-        let text = "[Log]\nKeep_Log_Days : 7\n[Log]\nmain_log_path=/var/log/\n";
-        assert_eq!(value(text, "log", "keep_log_days"), "7");
-        assert_eq!(value(text, "log", "main_log_path"), "/var/log/");
-    }
-
-    #[test]
-    fn comments_are_pushkins() {
-        let text = "# a\n; b\nREM c\n[S]\nrem = d\na = 1 ; one\nb = x;y # z\nc = \"\"\n";
-        assert_eq!(value(text, "s", "a"), "1");
-        assert_eq!(value(text, "s", "b"), "x;y # z");
-        assert_eq!(value(text, "s", "c"), "");
-        assert!(!parse(text).unwrap().sections["s"].contains_key("rem"));
-    }
-
-    #[test]
-    fn indented_lines_continue_a_value_and_blank_ones_inside_are_dropped() {
-        let text = "[Sender]\nenabled_senders =\n    a.B {\"workers\": 50}\n\n    c.D {\"x\": \"y; z\"}\nafter = 1\n";
-        assert_eq!(
-            value(text, "sender", "enabled_senders"),
-            "a.B {\"workers\": 50}\nc.D {\"x\": \"y; z\"}"
-        );
-        assert_eq!(value(text, "sender", "after"), "1");
-    }
-
-    #[test]
-    fn percent_needs_no_escaping_but_interpolation_is_refused() {
-        assert_eq!(value("[L]\ns = %Y-%m-%d_%H\n", "l", "s"), "%Y-%m-%d_%H");
-        assert_eq!(
-            parse("[L]\ns = %(x)s\n"),
-            Err(IniError::Interpolation {
-                section: "L".to_owned(),
-                key: "s".to_owned()
-            })
-        );
-    }
-
-    #[test]
-    fn quotes_and_backslashes_are_kept() {
-        assert_eq!(
-            value("[S]\na = \"x\" 'y' c:\\new\n", "s", "a"),
-            "\"x\" 'y' c:\\new"
-        );
-    }
-
-    #[test]
-    fn errors_name_the_line_of_the_file() {
-        let error = parse("# one\n\n[S]\na = 1\nnonsense\n").unwrap_err();
-        assert!(matches!(error, IniError::Line { line: 5, .. }), "{error}");
-    }
-}
+mod tests;

@@ -56,6 +56,7 @@ pub(super) fn hooks(lines: &mpsc::Sender<Line>) -> Hooks {
                 },
             }));
         })),
+        ..Hooks::default()
     }
 }
 
