@@ -27,6 +27,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Setting {
     pub(crate) config: Config,
     pub(crate) simulator: Options,
+    pub(crate) hooks: Hooks,
 }
 
 /// The running whole. Fields are dropped in this order: the daemon before what it talks to.
@@ -35,7 +36,7 @@ pub(crate) struct TestApp {
     pub(crate) simulator: Simulator,
     pub(crate) config: Config,
     posted: u64,
-    _database: TestDatabase,
+    pub(crate) database: TestDatabase,
     directory: TempDir,
 }
 
@@ -45,12 +46,22 @@ impl TestApp {
     }
 
     pub(crate) fn start_with(database: Database, set: impl FnOnce(&mut Setting)) -> Self {
-        onegin::install_crypto_provider();
         let directory = tempfile::tempdir().unwrap();
         let test_database = TestDatabase::new(database, directory.path());
+        Self::start_on(test_database, directory, set)
+    }
+
+    /// On a database that is there already.
+    pub(crate) fn start_on(
+        test_database: TestDatabase,
+        directory: TempDir,
+        set: impl FnOnce(&mut Setting),
+    ) -> Self {
+        onegin::install_crypto_provider();
         let mut setting = Setting {
             config: Config::default(),
             simulator: Options::default(),
+            hooks: Hooks::default(),
         };
         setting.config.database = test_database.config();
         // Ten threads of each of many daemons would only slow each other down.
@@ -62,13 +73,13 @@ impl TestApp {
         let simulator = Simulator::start(setting.simulator).unwrap();
         let mut config = setting.config;
         point_at(&simulator, &directory, &mut config);
-        let pipeline = start_daemon(&config);
+        let pipeline = start_daemon(&config, setting.hooks);
         Self {
             pipeline,
             simulator,
             config,
             posted: 0,
-            _database: test_database,
+            database: test_database,
             directory,
         }
     }
@@ -86,7 +97,8 @@ impl TestApp {
     pub(crate) fn second_daemon(&self) -> Pipeline {
         let mut config = self.config.clone();
         config.log.notification_log_path = self.directory.path().join("log-2");
-        start_daemon(&config)
+        config.request_processor.journal.journal_path = self.directory.path().join("journal-2");
+        start_daemon(&config, Hooks::default())
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -191,9 +203,9 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-fn start_daemon(config: &Config) -> Pipeline {
+fn start_daemon(config: &Config, hooks: Hooks) -> Pipeline {
     let (credentials, _) = onegin::read_credentials(&config.messenger).unwrap();
-    Pipeline::start(config, credentials, Hooks::default()).unwrap()
+    Pipeline::start(config, credentials, hooks).unwrap()
 }
 
 /// Sets addresses, credentials and folders of the test.
@@ -212,6 +224,7 @@ fn point_at(simulator: &Simulator, directory: &TempDir, config: &mut Config) {
     config.messenger.fcm_endpoint = Some(simulator.fcm_url());
     config.messenger.fcm_ca_path = text(files.ca);
     config.log.notification_log_path = directory.path().join("log");
+    config.request_processor.journal.journal_path = directory.path().join("journal");
 }
 
 /// A message's attributes: triggered by `trigger`, nothing special.

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use journal::Durability;
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,10 +17,11 @@ fn post_raids(app: &mut TestApp, count: usize) -> Answer {
     app.post("/post_events_json", body.as_bytes())
 }
 
-/// A pipeline that is stuck behind a silent push service: a queue of 100 items in front of one
-/// processor thread in front of a sender queue of 10.
+/// A pipeline without a journal that is stuck behind a silent push service: a queue of 100 items
+/// in front of one processor thread in front of a sender queue of 10.
 fn stuck() -> TestApp {
     let mut app = TestApp::start_with(Database::Sqlite, |setting| {
+        setting.config.request_processor.journal.durability = Durability::Memory;
         setting.config.request_processor.queue_limit = 100;
         setting
             .config

@@ -17,13 +17,13 @@ use crate::{
     http::Client,
 };
 
-fn onegin() -> Command {
+pub(crate) fn onegin() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onegin"));
     command.stdin(Stdio::null());
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -47,13 +47,17 @@ fn refused_start(directory: &Path, config: &str) -> String {
 }
 
 /// A daemon that has started; it is killed with the test if nobody stops it.
-struct Daemon {
-    process: Child,
-    address: SocketAddr,
+pub(crate) struct Daemon {
+    pub(crate) process: Child,
+    pub(crate) address: SocketAddr,
 }
 
 impl Daemon {
-    fn start(directory: &Path, configuration: &Path, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(
+        directory: &Path,
+        configuration: &Path,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut process = onegin()
             .current_dir(directory)
             .arg("--configuration")
@@ -72,10 +76,14 @@ impl Daemon {
         }
     }
 
-    /// SIGTERM; the exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub(crate) fn signal(&self, signal: Signal) {
         // Not by the program `kill`, which a small machine need not have.
-        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+
+    /// SIGTERM; the exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
         self.process.wait().unwrap().code()
     }
 }
@@ -88,7 +96,7 @@ impl Drop for Daemon {
 }
 
 #[track_caller]
-fn assert_names(message: &str, parts: &[&str]) {
+pub(crate) fn assert_names(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "{part:?} is not in {message:?}");
     }
@@ -119,9 +127,11 @@ fn the_demo_shows_three_languages_a_cooldown_a_blacklist_and_a_dead_token() {
 fn help_shows_an_example_for_every_command() {
     for command in [
         &["--help"][..],
+        &["check-config", "--help"],
         &["demo", "--help"],
         &["simulator", "--help"],
         &["message", "--help"],
+        &["copy-db", "--help"],
     ] {
         let output = onegin().args(command).output().unwrap();
         assert!(output.status.success());
@@ -175,7 +185,8 @@ fn the_shipped_configuration_runs_as_it_is_without_credentials() {
     assert_eq!(lines(" WARNING APNs is off"), 1, "{log}");
     assert_eq!(lines(" WARNING FCM is off"), 1, "{log}");
     assert_eq!(lines(" WARNING "), 2, "{log}");
-    assert_eq!(lines(" INFO durability is memory"), 1, "{log}");
+    assert_eq!(lines(" INFO durability is memory"), 0, "{log}");
+    assert!(directory.path().join("data/journal/journal.redb").exists());
 }
 
 #[test]

@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use diesel::{Connection, PgConnection, connection::SimpleConnection};
+use diesel::{
+    Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection, sql_query, sql_types::Text,
+};
 use storage::{DatabaseConfig, Storage};
 
 /// Which database a test runs on.
@@ -61,6 +64,12 @@ pub(crate) fn postgres() -> Option<Database> {
     None
 }
 
+#[derive(QueryableByName)]
+struct Cell {
+    #[diesel(sql_type = Text)]
+    cell: String,
+}
+
 /// The database itself; dropped with the test.
 pub(crate) struct TestDatabase {
     url: String,
@@ -75,23 +84,52 @@ impl TestDatabase {
                 url: format!("sqlite:{}", directory.join("onegin.db").display()),
                 postgres: None,
             },
-            Database::Postgres => Self::postgres(),
+            Database::Postgres => {
+                let database = Self::empty_postgres();
+                Storage::upgrade(&database.config()).unwrap();
+                database
+            }
         }
     }
 
-    fn postgres() -> Self {
+    /// With nothing in it, not even a schema.
+    pub(crate) fn empty_postgres() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let admin_url = std::env::var("ONEGIN_TEST_POSTGRES_URL").unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("onegin_it_{}_{number}", std::process::id());
         execute(&admin_url, &format!("CREATE DATABASE {name}"));
         let (server, _) = admin_url.rsplit_once('/').unwrap();
-        let database = Self {
+        Self {
             url: format!("{server}/{name}"),
             postgres: Some((admin_url, name)),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Statements that the product knows nothing of.
+    pub(crate) fn execute(&self, sql: &str) {
+        match self.url.strip_prefix("sqlite:") {
+            Some(path) => SqliteConnection::establish(path)
+                .unwrap()
+                .batch_execute(sql),
+            None => PgConnection::establish(&self.url)
+                .unwrap()
+                .batch_execute(sql),
+        }
+        .unwrap();
+    }
+
+    /// The rows of a query for one text column named `cell`.
+    pub(crate) fn cells(&self, sql: &str) -> Vec<String> {
+        let rows: QueryResult<Vec<Cell>> = match self.url.strip_prefix("sqlite:") {
+            Some(path) => sql_query(sql).load(&mut SqliteConnection::establish(path).unwrap()),
+            None => sql_query(sql).load(&mut PgConnection::establish(&self.url).unwrap()),
         };
-        Storage::upgrade(&database.config()).unwrap();
-        database
+        rows.unwrap().into_iter().map(|row| row.cell).collect()
     }
 
     pub(crate) fn config(&self) -> DatabaseConfig {

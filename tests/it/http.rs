@@ -58,14 +58,56 @@ impl Client {
         self.send(&head, body)
     }
 
-    fn send(&mut self, head: &str, body: &[u8]) -> Answer {
+    /// Posts to a daemon that may be killed meanwhile; the status, if an answer comes.
+    pub(crate) fn try_post(&mut self, path: &str, body: &[u8]) -> Option<u16> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         let stream = self.stream.get_mut();
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body).ok()?;
+        let mut answer = String::new();
+        // The two that can come, 200 and 503, end with their heads.
+        while !answer.ends_with("\r\n\r\n") {
+            if self.stream.read_line(&mut answer).ok()? == 0 {
+                return None;
+            }
+        }
+        answer.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// Any method, without a body.
+    pub(crate) fn ask(&mut self, method: &str, path: &str, headers: &str) -> Answer {
+        self.write(format!(
+            "{method} {path} HTTP/1.1\r\nHost: test\r\n{headers}\r\n"
+        ));
+        let head = self.read_head();
+        // The answer to HEAD has the length of what GET would answer, and nothing of it.
+        if method == "HEAD" {
+            return head;
+        }
+        self.read_body(head)
+    }
+
+    /// Writes what the test has made itself, such as a head or a chunk.
+    pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    fn send(&mut self, head: &str, body: &[u8]) -> Answer {
+        self.write(head);
+        self.write(body);
         self.read_answer()
     }
 
-    fn read_answer(&mut self) -> Answer {
+    /// The next answer, to whatever has been written.
+    pub(crate) fn read_answer(&mut self) -> Answer {
+        let head = self.read_head();
+        self.read_body(head)
+    }
+
+    fn read_head(&mut self) -> Answer {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         let status = line
@@ -82,11 +124,14 @@ impl Client {
             };
             headers.push((name.to_lowercase(), value.to_owned()));
         }
-        let mut answer = Answer {
+        Answer {
             status,
             headers,
             body: String::new(),
-        };
+        }
+    }
+
+    fn read_body(&mut self, mut answer: Answer) -> Answer {
         let length: usize = answer
             .header("content-length")
             .map_or(0, |length| length.parse().unwrap());

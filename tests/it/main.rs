@@ -10,22 +10,61 @@
 #[macro_use]
 mod database;
 
+#[macro_use]
+mod answer_case;
+
 mod app;
+
+mod adoption;
+mod apns_answers;
 
 mod http;
 
+mod administration;
+mod observed;
+
 mod back_pressure;
+
+mod case_table;
+
+mod check_config;
 
 mod commands;
 
 mod config_ini;
 
+mod config_keys;
+mod copy_db;
+
 mod cooldown;
 
 mod delivery;
+
+mod enabled_senders;
+mod failures;
+mod fcm_answers;
 
 mod folding;
 
 mod foreign;
 
+mod pushkin_blacklist;
+
+mod pushkin_cooldown;
+
+mod hostile_bodies;
+mod logs;
+mod pushkin_direct;
+
+mod instances;
+
+mod pushkin_coercions;
+
 mod pushkin_doors;
+
+mod pushkin_login;
+
+mod pushkin_messages;
+
+mod pushkin_http;
+mod pushkin_requests;
