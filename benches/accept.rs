@@ -31,6 +31,7 @@ use hyper::{
     Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use journal::NoJournal;
 use model::{Clock, QueueName, UnixMs};
 use prometheus_client::registry::Registry;
 use servlet::{Depths, Doors, Intake, Metrics, PathsConfig, Server, ServerConfig};
@@ -276,6 +277,8 @@ fn serve_ours() {
     let doors = Doors {
         intake: Intake {
             queue,
+            journal: Arc::new(NoJournal),
+            admission: Arc::new(|| Ok(())),
             clock: Clock::new(|| {
                 #[allow(clippy::disallowed_methods, reason = "the daemon's clock does so too")]
                 let since_1970 = std::time::SystemTime::now()

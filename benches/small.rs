@@ -92,6 +92,8 @@ fn template(criterion: &mut Criterion) {
 struct NobodyCounts;
 
 impl FinishedRequests for NobodyCounts {
+    fn ended(&self, _request: RequestId, _notification: NotificationId) {}
+
     fn finished(&self, _request: RequestId) {}
 }
 
@@ -139,6 +141,7 @@ fn push_request(criterion: &mut Criterion) {
         sandbox: false,
         endpoint: None,
         ca_pem: None,
+        token_life_at_least: sender::apns::TOKEN_LIFE_AT_LEAST,
     })
     .expect("sound settings");
     let service_account = simulator.service_account_json();

@@ -33,6 +33,8 @@ impl Texts {
 struct Nobody;
 
 impl FinishedRequests for Nobody {
+    fn ended(&self, _request: RequestId, _notification: NotificationId) {}
+
     fn finished(&self, _request: RequestId) {}
 }
 

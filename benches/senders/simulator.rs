@@ -118,6 +118,7 @@ impl Simulator {
             sandbox: false,
             endpoint: Some(self.setting("apns_endpoint").to_owned()),
             ca_pem: Some(self.file("apns_ca_path")),
+            token_life_at_least: apns::TOKEN_LIFE_AT_LEAST,
         })
         .expect("usable settings")
     }
