@@ -27,7 +27,7 @@ use feedback::PostProcessor;
 use journal::Durability;
 use model::{Clock, MetricName, QueueName, Request};
 use notification_log::NotificationLog;
-use processor::{Observer, Outlets, Processor, Route, Stages};
+use processor::{LAST_SENT_INTERVAL, Observer, Outlets, Processor, Route, Stages};
 use prometheus_client::registry::Registry;
 use queue::{Limits, Monitor, PanicCounter, QueueCollector, WhenFull, bounded};
 use sender::{PoolSettings, SenderThread, apns};
@@ -63,6 +63,8 @@ pub struct Hooks {
     pub sender_settings: Option<Change<PoolSettings>>,
     /// Has the last word about what is not configured of APNs.
     pub apns_options: Option<Change<apns::Options>>,
+    /// How long the time of a sending without a cooldown may stay unwritten.
+    pub last_sent_interval: Option<Duration>,
 }
 
 /// A running pipeline.
@@ -166,6 +168,7 @@ impl Pipeline {
                 metrics: processor::Metrics::register(&mut registry, panics),
                 events: config.event.clone(),
                 observer: hooks.ended,
+                last_sent_interval: hooks.last_sent_interval.unwrap_or(LAST_SENT_INTERVAL),
             },
         );
         drop(request_queue);

@@ -15,8 +15,8 @@ use model::{LoginId, MessageId, UnixMs};
 use storage::Storage;
 use tracing::{debug, warn};
 
-/// How long a time may stay unwritten.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a time may stay unwritten, unless a test wants it otherwise.
+pub const LAST_SENT_INTERVAL: Duration = Duration::from_secs(1);
 /// Pairs gathered at most; one statement writes them all.
 const PAIRS_AT_MOST: usize = 50_000;
 /// Batches on their way at most; more are left out.
@@ -31,11 +31,11 @@ pub(crate) struct LastSent(Sender<Vec<Sending>>);
 
 impl LastSent {
     /// Starts the thread that writes.
-    pub(crate) fn start(storage: Storage) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(storage: Storage, interval: Duration) -> (Self, JoinHandle<()>) {
         let (sender, receiver) = bounded(BATCHES_AT_MOST);
         let thread = thread::Builder::new()
             .name("last-sent".to_owned())
-            .spawn(move || gather_and_write(&receiver, &storage))
+            .spawn(move || gather_and_write(&receiver, &storage, interval))
             .expect("the operating system gives a thread at start");
         (Self(sender), thread)
     }
@@ -54,14 +54,14 @@ impl LastSent {
     }
 }
 
-fn gather_and_write(receiver: &Receiver<Vec<Sending>>, storage: &Storage) {
+fn gather_and_write(receiver: &Receiver<Vec<Sending>>, storage: &Storage, interval: Duration) {
     let mut latest = HashMap::new();
     loop {
-        let end = match receiver.recv_timeout(FLUSH_INTERVAL) {
+        let end = match receiver.recv_timeout(interval) {
             Ok(sendings) => {
                 gather(&mut latest, sendings);
                 // The interval starts with the first sending; the rest of it is waited out below.
-                wait_and_gather(receiver, &mut latest)
+                wait_and_gather(receiver, &mut latest, interval)
             }
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => true,
@@ -77,8 +77,9 @@ fn gather_and_write(receiver: &Receiver<Vec<Sending>>, storage: &Storage) {
 fn wait_and_gather(
     receiver: &Receiver<Vec<Sending>>,
     latest: &mut HashMap<(LoginId, MessageId), UnixMs>,
+    interval: Duration,
 ) -> bool {
-    let until = std::time::Instant::now() + FLUSH_INTERVAL;
+    let until = std::time::Instant::now() + interval;
     while latest.len() < PAIRS_AT_MOST {
         match receiver.recv_deadline(until) {
             Ok(sendings) => gather(latest, sendings),

@@ -39,6 +39,7 @@ mod processor;
 pub use config::{EventConfig, RequestProcessorConfig};
 pub use dispatch::{Outlets, Route};
 pub use ended::{EndReason, Ended, Observer};
+pub use last_sent::LAST_SENT_INTERVAL;
 pub use metrics::Metrics;
 pub use parking::Parking;
 pub use processor::{Processor, Stages};

@@ -57,6 +57,8 @@ pub struct Stages {
     pub events: EventConfig,
     /// Shown every end without a notification.
     pub observer: Option<Observer>,
+    /// How long the time of a sending without a cooldown may stay unwritten.
+    pub last_sent_interval: Duration,
 }
 
 /// The running threads.
@@ -77,7 +79,8 @@ impl Processor {
         config: &RequestProcessorConfig,
         stages: Stages,
     ) -> Self {
-        let (last_sent, recorder) = LastSent::start(stages.storage.clone());
+        let (last_sent, recorder) =
+            LastSent::start(stages.storage.clone(), stages.last_sent_interval);
         let (stop, stopped) = bounded(0);
         let panics = stages.metrics.panics.clone();
         let playbooks = Arc::new(Playbooks::new(stages.storage.clone()));
