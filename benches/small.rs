@@ -17,8 +17,8 @@ use std::{hint::black_box, sync::Arc};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use http::HeaderValue;
 use model::{
-    AppId, Content, DeviceToken, Event, FinishedRequests, ItemId, Lane, LoginId, MessageId,
-    Notification, NotificationId, Outcome, PairValue, Platform, Priority, Receipt, Report,
+    AppId, Content, DeviceToken, Ended, Event, FinishedRequests, ItemId, Lane, LoginId, MessageId,
+    Notification, NotificationId, Outcome, PairValue, Platform, Priority, Receipt, Report, Request,
     RequestId, UnixMs,
 };
 use notification_log::Row;
@@ -55,6 +55,30 @@ fn decode(criterion: &mut Criterion) {
                 bencher.iter(|| plain::parse(format, black_box(&body)).expect("a sound body"));
             });
         }
+    }
+}
+
+/// What the journal keeps of a request, and what it makes of that after a crash.
+fn stored_form(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("stored form");
+    for events in [1, 100] {
+        let body = plain::body(Format::Json, events, 7);
+        let request = Request {
+            id: RequestId::generate(),
+            accepted_at: NOW,
+            lane: Lane::Urgent,
+            app: AppId::LEGACY,
+            items: plain::parse(Format::Json, &body).expect("a sound body"),
+            ended: Ended::default(),
+        };
+        let stored = request.to_bytes();
+        group.throughput(Throughput::Bytes(stored.len() as u64));
+        group.bench_function(format!("write, {events} events"), |bencher| {
+            bencher.iter(|| black_box(&request).to_bytes());
+        });
+        group.bench_function(format!("read, {events} events"), |bencher| {
+            bencher.iter(|| Request::from_bytes(black_box(&stored)).expect("sound bytes"));
+        });
     }
 }
 
@@ -197,5 +221,5 @@ fn log_line(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(small, decode, template, push_request, log_line);
+criterion_group!(small, decode, stored_form, template, push_request, log_line);
 criterion_main!(small);
