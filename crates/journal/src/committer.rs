@@ -91,6 +91,7 @@ impl Committer {
         match self.ready().and_then(|()| self.write(&batch)) {
             Ok(()) => {
                 for append in batch.appends {
+                    (append.enqueue)(append.request);
                     // Whoever waited may be gone; the request is kept all the same.
                     drop(append.answer.send(Ok(())));
                 }
@@ -184,11 +185,9 @@ impl Committer {
         let refused = batch.appends.len() as u64;
         self.shared.metrics.refused_write.inc_by(refused);
         for append in batch.appends {
-            drop(
-                append
-                    .answer
-                    .send(Err(AppendError::Write(Arc::clone(cause)))),
-            );
+            drop(append.enqueue);
+            let refusal = AppendError::Write(Arc::clone(cause));
+            drop(append.answer.send(Err(refusal)));
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     folder::Folder,
     inbox::{self, Inbox},
     index::Index,
-    journal::Append,
+    journal::{Append, Enqueue},
     row,
     store::Store,
 };
@@ -153,13 +153,15 @@ fn put_aside(folder: &Folder, cause: &StoreError) -> Result<(), OpenError> {
 }
 
 impl Journal for FileJournal {
-    fn append(&self, request: &Request) -> Append {
+    fn enter(&self, request: Request, enqueue: Enqueue) -> Append {
         let bytes = request.to_bytes();
         let (answer, waiting) = oneshot::channel();
         let append = inbox::Append {
             id: request.id,
             charge: row::charge(bytes.len()),
             bytes,
+            request,
+            enqueue,
             answer,
         };
         match self.shared.inbox.append(append) {

@@ -4,43 +4,46 @@
 
 use std::{mem, time::Instant};
 
-use model::RequestId;
+use model::{Request, RequestId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use crate::{AppendError, Marks};
+use crate::{AppendError, Enqueue, Marks};
 
 /// So much is not gathered further: the fsync is no longer what the commit costs.
 const GATHERED_BYTES: usize = 1 << 20;
 
 /// A request on its way to the store.
-#[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) id: RequestId,
     /// Its stored form.
     pub(crate) bytes: Vec<u8>,
     /// Disk space, taken from the limit already.
     pub(crate) charge: u64,
+    /// What is stored, for the next stage.
+    pub(crate) request: Request,
+    /// Takes it to the next stage. Dropped before the answer is given where it was refused: the
+    /// room that it holds is free by then.
+    pub(crate) enqueue: Enqueue,
     /// Gone if nobody waits any more; the request is stored all the same.
     pub(crate) answer: oneshot::Sender<Result<(), AppendError>>,
 }
 
 /// One turn of the commit thread.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) appends: Vec<Append>,
     pub(crate) marks: Marks,
 }
 
 /// Shared by the doors, who finishes requests, and the commit thread.
-#[derive(Debug)]
 pub(crate) struct Inbox {
     waiting: Mutex<Waiting>,
     bell: Condvar,
     limit: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Waiting {
     appends: Vec<Append>,
     append_bytes: usize,

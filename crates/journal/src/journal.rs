@@ -15,10 +15,17 @@ use crate::{AppendError, ReadError};
 
 /// Keeps accepted requests until all that came of them has ended.
 pub trait Journal: fmt::Debug + Send + Sync {
-    /// Takes a request. When the future gives `Ok`, the request survives whatever happens; an
-    /// error means that it has not been taken. The request is on its way when this returns,
-    /// whether or not the future is polled: dropping it takes nothing back.
-    fn append(&self, request: &Request) -> Append;
+    /// Takes a request. As soon as it survives whatever happens, `enqueue` is called with it, and
+    /// then the future gives `Ok`; an error means that it has not been taken and `enqueue` is
+    /// dropped. The request is on its way when this returns, whether or not the future is polled:
+    /// dropping it takes nothing back. `enqueue` is called on whatever thread has kept the
+    /// request; it must neither block nor panic.
+    fn enter(&self, request: Request, enqueue: Enqueue) -> Append;
+
+    /// Takes a request that goes nowhere else, see [`Journal::enter`].
+    fn append(&self, request: &Request) -> Append {
+        self.enter(request.clone(), Box::new(drop))
+    }
 
     /// This much has ended and is recorded on stable storage: it is not brought again. Returns at
     /// once.
@@ -39,6 +46,9 @@ pub trait Journal: fmt::Debug + Send + Sync {
     /// When the request is there and cannot be read.
     fn read(&self, request: RequestId) -> Result<Option<Request>, ReadError>;
 }
+
+/// Passes on a request that is kept.
+pub type Enqueue = Box<dyn FnOnce(Request) + Send>;
 
 /// What of the accepted requests has ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +74,7 @@ impl Marks {
     }
 }
 
-/// The answer to [`Journal::append`].
+/// The answer to [`Journal::enter`].
 #[derive(Debug)]
 #[must_use = "a request is accepted when this gives `Ok`, not before"]
 pub struct Append(Answer);
@@ -84,19 +94,6 @@ impl Append {
     /// An answer that will be sent; a sender dropped without one has stopped.
     pub fn waiting(answer: oneshot::Receiver<Result<(), AppendError>>) -> Self {
         Self(Answer::Waiting(answer))
-    }
-}
-
-impl Append {
-    /// The answer if it is known at once, or else what to wait for.
-    ///
-    /// # Errors
-    /// The answer that is still to come.
-    pub fn at_once(self) -> Result<Result<(), AppendError>, Self> {
-        match self.0 {
-            Answer::Known(answer) => Ok(answer.unwrap_or(Err(AppendError::Stopped))),
-            waiting @ Answer::Waiting(_) => Err(Self(waiting)),
-        }
     }
 }
 
@@ -120,7 +117,8 @@ impl Future for Append {
 pub struct NoJournal;
 
 impl Journal for NoJournal {
-    fn append(&self, _request: &Request) -> Append {
+    fn enter(&self, request: Request, enqueue: Enqueue) -> Append {
+        enqueue(request);
         Append::known(Ok(()))
     }
 

@@ -79,6 +79,6 @@ pub use config::{Durability, JournalConfig};
 pub use error::{AppendError, OpenError, ReadError, StoreError};
 pub use file_journal::FileJournal;
 pub use finisher::Finisher;
-pub use journal::{Append, Journal, Marks, NoJournal};
+pub use journal::{Append, Enqueue, Journal, Marks, NoJournal};
 pub use metrics::Metrics;
 pub use unfinished::Unfinished;

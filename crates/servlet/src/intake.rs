@@ -7,10 +7,9 @@
 
 use std::{fmt, sync::Arc};
 
-use journal::{Append, AppendError, Journal};
+use journal::{AppendError, Journal};
 use model::{AppId, Clock, Ended, Item, Lane, Request, RequestId};
-use queue::{Full, Permit, Producer};
-use tracing::error;
+use queue::{Full, Producer};
 
 /// A POST with more items than this is a broadcast in all but name, and waits in the bulk lane.
 const URGENT_ITEMS: usize = 5_000;
@@ -101,13 +100,10 @@ impl Intake {
                 items: count,
                 cause,
             })?;
-        match self.journal.append(&request).at_once() {
-            Ok(answer) => {
-                answer?;
-                permit.send(request);
-            }
-            Err(append) => enter(permit, request, append).await?,
-        }
+        // From here on nothing can be cancelled, whether or not the client is still there: a
+        // request that is in the journal has to be in the queue, so the journal puts it there.
+        let enqueue = Box::new(move |request| permit.send(request));
+        self.journal.enter(request, enqueue).await?;
         Ok(Accepted {
             request: Some(id),
             items: count,
@@ -115,29 +111,11 @@ impl Intake {
     }
 }
 
-/// From the append on nothing may be cancelled, whether or not the client is still there: a
-/// request that is in the journal has to be in the queue. So this is a task of its own.
-async fn enter(
-    permit: Permit<Request>,
-    request: Request,
-    append: Append,
-) -> Result<(), AppendError> {
-    let entered = tokio::spawn(async move {
-        append.await?;
-        permit.send(request);
-        Ok(())
-    });
-    entered.await.unwrap_or_else(|error| {
-        error!(%error, "accepting a request failed half-way; it is in the journal");
-        Err(AppendError::Stopped)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::{future::poll_fn, pin::Pin, sync::Mutex, task::Poll};
 
-    use journal::{Marks, NoJournal, ReadError};
+    use journal::{Append, Enqueue, Marks, NoJournal, ReadError};
     use model::{DirectNotification, LoginId, QueueName, UnixMs};
     use queue::{Consumer, Limits};
     use tokio::sync::oneshot;
@@ -225,13 +203,21 @@ mod tests {
     }
 
     /// A journal whose answer the test gives.
-    #[derive(Debug, Default)]
-    struct Slow(Mutex<Option<oneshot::Sender<Result<(), AppendError>>>>);
+    #[derive(Default)]
+    struct Slow(Mutex<Option<Entering>>);
+
+    type Entering = (Request, Enqueue, oneshot::Sender<Result<(), AppendError>>);
+
+    impl fmt::Debug for Slow {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("Slow")
+        }
+    }
 
     impl Journal for Slow {
-        fn append(&self, _request: &Request) -> Append {
+        fn enter(&self, request: Request, enqueue: Enqueue) -> Append {
             let (answer, waiting) = oneshot::channel();
-            *self.0.lock().unwrap() = Some(answer);
+            *self.0.lock().unwrap() = Some((request, enqueue, answer));
             Append::waiting(waiting)
         }
 
@@ -244,8 +230,13 @@ mod tests {
 
     impl Slow {
         fn answer(&self, answer: Result<(), AppendError>) {
-            let waiting = self.0.lock().unwrap().take().unwrap();
-            waiting.send(answer).unwrap();
+            let (request, enqueue, waiting) = self.0.lock().unwrap().take().unwrap();
+            match answer {
+                Ok(()) => enqueue(request),
+                Err(_) => drop(enqueue),
+            }
+            // Nobody waits where the client has hung up.
+            drop(waiting.send(answer));
         }
     }
 
@@ -283,10 +274,7 @@ mod tests {
         begin(&mut accept).await;
         drop(accept);
         journal.answer(Ok(()));
-        // The test's runtime has one thread: the request's task runs when this one yields.
-        while taken(&consumer).is_empty() {
-            tokio::task::yield_now().await;
-        }
+        assert_eq!(taken(&consumer).len(), 1);
     }
 
     #[tokio::test]
