@@ -6,20 +6,19 @@
 //! the journal recovers by itself, and a door hears "no" at once in between.
 
 use std::{
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use model::RequestId;
 use tracing::{error, info};
 
 use crate::{
     AppendError,
     error::StoreError,
     file_journal::Shared,
-    inbox::{Append, Batch},
-    row::Row,
+    inbox::Batch,
     store::{Change, Store},
 };
 
@@ -43,12 +42,6 @@ pub(crate) struct Committer {
 struct Trouble {
     cause: Arc<StoreError>,
     retry_at: Instant,
-}
-
-/// Requests of one row, to be entered into the index once it is written.
-struct Entered {
-    ids: Vec<RequestId>,
-    charge: u64,
 }
 
 impl Committer {
@@ -86,9 +79,9 @@ impl Committer {
         shared.inbox.close();
     }
 
-    fn turn(&mut self, batch: Batch) {
+    fn turn(&mut self, mut batch: Batch) {
         let requests = batch.appends.len();
-        match self.ready().and_then(|()| self.write(&batch)) {
+        match self.ready().and_then(|()| self.write(&mut batch)) {
             Ok(()) => {
                 for append in batch.appends {
                     (append.enqueue)(append.request);
@@ -147,13 +140,16 @@ impl Committer {
         cause
     }
 
-    fn write(&mut self, batch: &Batch) -> Result<(), Arc<StoreError>> {
+    fn write(&mut self, batch: &mut Batch) -> Result<(), Arc<StoreError>> {
         let shared = Arc::clone(&self.shared);
         let (finishing, next_row) = {
             let index = shared.index.lock();
             (index.finishing(&batch.marks), index.next_row())
         };
-        let (mut change, entered) = pack(&batch.appends, next_row);
+        let mut change = Change {
+            rows: (next_row..).zip(mem::take(&mut batch.rows)).collect(),
+            ..Change::default()
+        };
         finishing.write_to(&mut change);
         if change.rows.is_empty() && finishing.is_empty() {
             return Ok(());
@@ -167,20 +163,22 @@ impl Committer {
             .map_err(|cause| self.close(cause))?;
         shared.metrics.commits.inc();
         let mut index = shared.index.lock();
-        for ((key, _), entered) in change.rows.iter().zip(&entered) {
-            index.added(*key, &entered.ids, entered.charge);
+        for (key, row) in &change.rows {
+            index.added(*key, row.ids(), row.charge());
         }
         let freed = index.finished(&finishing);
         shared.metrics.requests.set(to_i64(index.len() as u64));
         drop(index);
         shared.inbox.free(freed);
+        shared
+            .inbox
+            .recycle(change.rows.into_iter().map(|(_, row)| row));
         shared.metrics.bytes.set(to_i64(shared.inbox.charged()));
         Ok(())
     }
 
     fn refuse(&self, batch: Batch, cause: &Arc<StoreError>) {
-        let charged = batch.appends.iter().map(|append| append.charge).sum();
-        self.shared.inbox.free(charged);
+        self.shared.inbox.free(batch.charge);
         self.shared.inbox.put_back(batch.marks);
         let refused = batch.appends.len() as u64;
         self.shared.metrics.refused_write.inc_by(refused);
@@ -190,30 +188,6 @@ impl Committer {
             drop(append.answer.send(Err(refusal)));
         }
     }
-}
-
-/// Puts requests into rows, in order.
-fn pack(appends: &[Append], first_row: u64) -> (Change, Vec<Entered>) {
-    let mut change = Change::default();
-    let mut entered: Vec<Entered> = Vec::new();
-    for append in appends {
-        match (change.rows.last_mut(), entered.last_mut()) {
-            (Some((_, row)), Some(entered)) if row.has_room_for(append.bytes.len()) => {
-                row.push(append.id, &append.bytes);
-                entered.ids.push(append.id);
-                entered.charge += append.charge;
-            }
-            _ => {
-                let key = first_row + change.rows.len() as u64;
-                change.rows.push((key, Row::new(append.id, &append.bytes)));
-                entered.push(Entered {
-                    ids: vec![append.id],
-                    charge: append.charge,
-                });
-            }
-        }
-    }
-    (change, entered)
 }
 
 pub(crate) fn to_i64(count: u64) -> i64 {

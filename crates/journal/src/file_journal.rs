@@ -1,6 +1,7 @@
 //! The journal in a folder of its own: opening, the handle, stopping.
 
 use std::{
+    cell::RefCell,
     fmt,
     sync::Arc,
     thread,
@@ -30,6 +31,15 @@ pub struct FileJournal {
     shared: Arc<Shared>,
     /// Disconnected when the commit thread has ended; nothing is ever sent.
     ended: Receiver<()>,
+}
+
+/// Memory that each thread keeps for the stored form of the next request.
+const STORED_BYTES: usize = 256 << 10;
+
+thread_local! {
+    /// The stored form of a request on its way into a row. Encoded outside of the inbox's lock,
+    /// copied within.
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What handles, the commit thread and [`Unfinished`] share.
@@ -154,17 +164,20 @@ fn put_aside(folder: &Folder, cause: &StoreError) -> Result<(), OpenError> {
 
 impl Journal for FileJournal {
     fn enter(&self, request: Request, enqueue: Enqueue) -> Append {
-        let bytes = request.to_bytes();
         let (answer, waiting) = oneshot::channel();
-        let append = inbox::Append {
-            id: request.id,
-            charge: row::charge(bytes.len()),
-            bytes,
-            request,
-            enqueue,
-            answer,
-        };
-        match self.shared.inbox.append(append) {
+        let entered = STORED.with_borrow_mut(|stored| {
+            request.write_to(stored);
+            let append = inbox::Append {
+                request,
+                enqueue,
+                answer,
+            };
+            let entered = self.shared.inbox.append(append, stored);
+            stored.clear();
+            stored.shrink_to(STORED_BYTES);
+            entered
+        });
+        match entered {
             Ok(()) => Append::waiting(waiting),
             Err(refused) => {
                 if matches!(refused, AppendError::Full) {

@@ -4,23 +4,21 @@
 
 use std::{mem, time::Instant};
 
-use model::{Request, RequestId};
+use model::Request;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use crate::{AppendError, Enqueue, Marks};
+use crate::{
+    AppendError, Enqueue, Marks,
+    row::{self, Row, Rows},
+};
 
 /// So much is not gathered further: the fsync is no longer what the commit costs.
 const GATHERED_BYTES: usize = 1 << 20;
 
 /// A request on its way to the store.
 pub(crate) struct Append {
-    pub(crate) id: RequestId,
-    /// Its stored form.
-    pub(crate) bytes: Vec<u8>,
-    /// Disk space, taken from the limit already.
-    pub(crate) charge: u64,
-    /// What is stored, for the next stage.
+    /// For the next stage.
     pub(crate) request: Request,
     /// Takes it to the next stage. Dropped before the answer is given where it was refused: the
     /// room that it holds is free by then.
@@ -33,6 +31,10 @@ pub(crate) struct Append {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) appends: Vec<Append>,
+    /// The stored form of `appends`, in the same order.
+    pub(crate) rows: Vec<Row>,
+    /// Disk space of `appends`, taken from the limit already.
+    pub(crate) charge: u64,
     pub(crate) marks: Marks,
 }
 
@@ -46,6 +48,7 @@ pub(crate) struct Inbox {
 #[derive(Default)]
 struct Waiting {
     appends: Vec<Append>,
+    rows: Rows,
     append_bytes: usize,
     /// When the first of `appends` came.
     since: Option<Instant>,
@@ -71,19 +74,21 @@ impl Inbox {
         }
     }
 
-    /// Puts a request in, if the limit allows.
-    pub(crate) fn append(&self, append: Append) -> Result<(), AppendError> {
+    /// Puts a request and its stored form in, if the limit allows.
+    pub(crate) fn append(&self, append: Append, stored: &[u8]) -> Result<(), AppendError> {
+        let charge = row::charge(stored.len());
         let mut waiting = self.waiting.lock();
         if waiting.stopped {
             return Err(AppendError::Stopped);
         }
-        if waiting.charged + append.charge > self.limit {
+        if waiting.charged + charge > self.limit {
             return Err(AppendError::Full);
         }
-        waiting.charged += append.charge;
+        waiting.charged += charge;
         let enough_before = waiting.append_bytes >= GATHERED_BYTES;
-        waiting.append_bytes += append.bytes.len();
+        waiting.append_bytes += stored.len();
         waiting.since.get_or_insert_with(Instant::now);
+        waiting.rows.push(append.request.id, stored);
         waiting.appends.push(append);
         let enough = !enough_before && waiting.append_bytes >= GATHERED_BYTES;
         self.ring_if(enough, waiting);
@@ -138,8 +143,11 @@ impl Inbox {
         }
         waiting.append_bytes = 0;
         waiting.since = None;
+        let rows = waiting.rows.take();
         Some(Batch {
             appends: mem::take(&mut waiting.appends),
+            charge: rows.iter().map(Row::charge).sum(),
+            rows,
             marks: mem::take(&mut waiting.marks),
         })
     }
@@ -152,6 +160,11 @@ impl Inbox {
     /// Gives disk space back.
     pub(crate) fn free(&self, bytes: u64) {
         self.waiting.lock().charged -= bytes;
+    }
+
+    /// Gives the memory of rows back.
+    pub(crate) fn recycle(&self, rows: impl IntoIterator<Item = Row>) {
+        self.waiting.lock().rows.recycle(rows);
     }
 
     /// Disk space of everything stored or waiting.

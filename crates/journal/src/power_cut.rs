@@ -371,7 +371,8 @@ async fn refused_after(operations: usize) -> bool {
 async fn what_cannot_be_read_is_kept_aside_and_stops_nothing_else() {
     let disk = Disk::default();
     let (newer, sound) = (RequestId::generate(), request(1, 10));
-    let mut row = Row::new(newer, &[200, 1, 2, 3]);
+    let mut row = Row::default();
+    row.push(newer, &[200, 1, 2, 3]);
     row.push(sound.id, &sound.to_bytes());
     let change = Change {
         rows: vec![(0, Row::damaged(b"\x01damaged")), (1, row)],

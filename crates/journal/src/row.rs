@@ -5,6 +5,8 @@
 //! others' bytes. Rows end below [`ROW_BYTES`], because the store gives a large value a power of
 //! two of pages.
 
+use std::mem;
+
 use model::RequestId;
 use uuid::Uuid;
 
@@ -14,6 +16,9 @@ pub(crate) const SLOTS: usize = 16;
 /// A row takes no further request that would make it longer than this: 64 KiB less what the
 /// store adds. A longer request has a row of its own.
 const ROW_BYTES: usize = 65_000;
+
+/// Rows whose memory is kept: 2 MiB.
+const SPARE_ROWS: usize = 32;
 
 /// First byte of every row; another number is another layout.
 const FORM_VERSION: u8 = 1;
@@ -31,48 +36,100 @@ pub(crate) struct Position {
     pub(crate) slot: u8,
 }
 
-/// A row of requests being filled.
+/// Rows that are filled, and the memory of those that are written.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    filled: Vec<Row>,
+    /// Used again: fresh memory costs more than what is written to it.
+    spare: Vec<Row>,
+}
+
+impl Rows {
+    /// Adds a request to the last row, or begins another one.
+    pub(crate) fn push(&mut self, id: RequestId, request: &[u8]) {
+        match self.filled.last_mut() {
+            Some(row) if row.has_room_for(request.len()) => row.push(id, request),
+            _ => {
+                let mut row = self.spare.pop().unwrap_or_default();
+                row.push(id, request);
+                self.filled.push(row);
+            }
+        }
+    }
+
+    /// What has been filled, in order.
+    pub(crate) fn take(&mut self) -> Vec<Row> {
+        mem::take(&mut self.filled)
+    }
+
+    /// Takes the memory of rows that are written.
+    pub(crate) fn recycle(&mut self, rows: impl IntoIterator<Item = Row>) {
+        let usual = rows.into_iter().filter(|row| row.bytes.len() <= ROW_BYTES);
+        let room = SPARE_ROWS.saturating_sub(self.spare.len());
+        self.spare.extend(usual.take(room).map(Row::emptied));
+    }
+}
+
+/// A row of requests.
 #[derive(Debug)]
 pub(crate) struct Row {
     bytes: Vec<u8>,
-    slots: u8,
+    ids: Vec<RequestId>,
+    charge: u64,
+}
+
+impl Default for Row {
+    fn default() -> Self {
+        Self {
+            bytes: vec![FORM_VERSION],
+            ids: Vec::with_capacity(SLOTS),
+            charge: 0,
+        }
+    }
 }
 
 impl Row {
-    /// A row with its first request.
-    pub(crate) fn new(id: RequestId, request: &[u8]) -> Self {
-        let mut row = Self {
-            bytes: vec![FORM_VERSION],
-            slots: 0,
-        };
-        row.push(id, request);
-        row
-    }
-
     /// Whether another request of `length` bytes may go in.
-    pub(crate) fn has_room_for(&self, length: usize) -> bool {
-        usize::from(self.slots) < SLOTS && self.bytes.len() + HEAD_BYTES + length <= ROW_BYTES
+    fn has_room_for(&self, length: usize) -> bool {
+        self.ids.len() < SLOTS && self.bytes.len() + HEAD_BYTES + length <= ROW_BYTES
     }
 
-    /// Adds a request and says in which slot it is.
-    pub(crate) fn push(&mut self, id: RequestId, request: &[u8]) -> u8 {
+    /// Adds a request.
+    pub(crate) fn push(&mut self, id: RequestId, request: &[u8]) {
         let length = u32::try_from(request.len()).expect("a POST has less than 4 GiB");
         self.bytes.extend_from_slice(id.0.as_bytes());
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.bytes.extend_from_slice(request);
-        self.slots += 1;
-        self.slots - 1
+        self.ids.push(id);
+        self.charge += charge(request.len());
+    }
+
+    fn emptied(mut self) -> Self {
+        self.bytes.truncate(1);
+        self.ids.clear();
+        self.charge = 0;
+        self
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
+    /// Its requests, by slot.
+    pub(crate) fn ids(&self) -> &[RequestId] {
+        &self.ids
+    }
+
+    /// Disk space that it may come to take.
+    pub(crate) fn charge(&self) -> u64 {
+        self.charge
+    }
+
     #[cfg(test)]
     pub(crate) fn damaged(bytes: &[u8]) -> Self {
         Self {
             bytes: bytes.to_vec(),
-            slots: 1,
+            ..Self::default()
         }
     }
 }
@@ -122,11 +179,12 @@ mod tests {
             stored in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 1..=SLOTS),
         ) {
             let stored: Vec<_> = stored.into_iter().map(|bytes| (RequestId::generate(), bytes)).collect();
-            let mut row = Row::new(stored[0].0, &stored[0].1);
-            for (slot, (id, bytes)) in stored.iter().enumerate().skip(1) {
+            let mut row = Row::default();
+            for (id, bytes) in &stored {
                 prop_assert!(row.has_room_for(bytes.len()));
-                prop_assert_eq!(usize::from(row.push(*id, bytes)), slot);
+                row.push(*id, bytes);
             }
+            prop_assert_eq!(row.ids().len(), stored.len());
             prop_assert_eq!(all_open(stored.len()).count_ones() as usize, stored.len());
             let read: Vec<_> = requests(row.bytes()).unwrap().into_iter()
                 .map(|(id, bytes)| (id, bytes.to_vec())).collect();
@@ -141,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_row_that_is_cut_is_damaged() {
-        let row = Row::new(RequestId::generate(), b"request");
+        let mut row = Row::default();
+        row.push(RequestId::generate(), b"request");
         for end in 0..row.bytes().len() {
             assert_eq!(requests(&row.bytes()[..end]), None, "cut at {end}");
         }
@@ -149,11 +208,33 @@ mod tests {
 
     #[test]
     fn rows_stay_below_a_power_of_two_of_pages() {
-        let mut row = Row::new(RequestId::generate(), &[0; 60_000]);
+        let mut row = Row::default();
+        row.push(RequestId::generate(), &[0; 60_000]);
         assert!(!row.has_room_for(5_000));
         assert!(row.has_room_for(4_000));
         row.push(RequestId::generate(), &[0; 4_000]);
         assert!(row.bytes().len() <= ROW_BYTES);
         assert!(charge(60_000) >= 65_536);
+    }
+
+    #[test]
+    fn rows_fill_up_in_order_and_their_memory_is_used_again() {
+        let ids: Vec<_> = (0..SLOTS + 1).map(|_| RequestId::generate()).collect();
+        let mut rows = Rows::default();
+        for id in &ids {
+            rows.push(*id, b"request");
+        }
+        rows.push(ids[0], &[0; ROW_BYTES]);
+        let filled = rows.take();
+        let requests: Vec<_> = filled.iter().map(|row| row.ids().len()).collect();
+        assert_eq!(requests, [SLOTS, 1, 1]);
+        assert_eq!(filled[0].charge(), charge(7) * SLOTS as u64);
+        rows.recycle(filled);
+        assert_eq!(rows.spare.len(), 2, "a row of unusual length is not kept");
+        rows.push(ids[3], b"another");
+        let filled = rows.take();
+        let read = super::requests(filled[0].bytes()).unwrap();
+        assert_eq!(read, [(ids[3], b"another".as_slice())]);
+        assert_eq!(filled[0].charge(), charge(7));
     }
 }

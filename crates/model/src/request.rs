@@ -1,6 +1,6 @@
 //! A request: what one POST brought, as it waits in the queue and in the journal.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, mem, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -83,8 +83,15 @@ impl Request {
     pub fn to_bytes(&self) -> Vec<u8> {
         // The stored form is shorter than the value in memory: nothing is moved while it grows.
         let mut bytes = Vec::with_capacity(self.bytes());
+        self.write_to(&mut bytes);
+        bytes
+    }
+
+    /// Adds the stored form to `bytes`.
+    pub fn write_to(&self, bytes: &mut Vec<u8>) {
         bytes.push(FORM_VERSION);
-        postcard::to_extend(self, bytes).expect("plain values always have a stored form")
+        let written = postcard::to_extend(self, mem::take(bytes));
+        *bytes = written.expect("plain values always have a stored form");
     }
 
     /// Reads what [`Request::to_bytes`] wrote.
