@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{LoginId, UnixMs};
 
 /// Something that happened to a user.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     /// Whom it concerns.
     pub login: LoginId,

@@ -1,5 +1,7 @@
 //! A request: what one POST brought, as it waits in the queue and in the journal.
 
+mod stored;
+
 use std::{collections::HashSet, mem, sync::Arc};
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{AppId, DirectNotification, Event, ItemId, Lane, NotificationId, RequestId, UnixMs};
 
 /// First byte of a request's stored form; another number is another layout.
-const FORM_VERSION: u8 = 1;
+const FORM_VERSION: u8 = 2;
 
 /// One accepted POST or push request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,7 @@ pub struct Request {
     /// Whose logins, devices and credentials are meant.
     pub app: AppId,
     /// What it asks for, in order; an item's place here is its index.
+    #[serde(with = "stored")]
     pub items: Vec<Item>,
     /// What of it had ended before it was given back by the journal; not part of its stored form.
     #[serde(skip)]
@@ -55,7 +58,7 @@ impl FromIterator<NotificationId> for Ended {
 }
 
 /// One event or notification request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// Something happened; messages may follow from it.
     Event(Event),
@@ -165,6 +168,40 @@ mod tests {
     fn a_request_survives_its_stored_form() {
         let request = request();
         assert_eq!(Request::from_bytes(&request.to_bytes()).unwrap(), request);
+    }
+
+    #[test]
+    fn names_of_pairs_are_stored_once_for_events_in_a_row() {
+        let event = |names: &[&str], value: &str| {
+            let pair = |name: &&str| ((*name).into(), PairValue::Text(value.into()));
+            Item::Event(Event {
+                login: LoginId(1),
+                event_id: 1,
+                timestamp: None,
+                pairs: names.iter().map(pair).collect(),
+            })
+        };
+        let direct = request().items.remove(1);
+        let stored = |items: Vec<Item>| {
+            let request = Request { items, ..request() };
+            let bytes = request.to_bytes();
+            assert_eq!(Request::from_bytes(&bytes).unwrap(), request);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let alike = stored(vec![
+            event(&["player", "level"], "x"),
+            direct,
+            event(&["player", "level"], "y"),
+        ]);
+        assert_eq!(alike.matches("player").count(), 1, "{alike:?}");
+        let different = stored(vec![
+            event(&["player"], "x"),
+            event(&["player", "level"], "y"),
+            event(&[], "z"),
+            event(&[], "z"),
+            event(&["player"], "x"),
+        ]);
+        assert_eq!(different.matches("player").count(), 3, "{different:?}");
     }
 
     #[test]
