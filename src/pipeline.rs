@@ -16,11 +16,11 @@ mod durability;
 
 mod senders;
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod stop_plan;
+
+mod vital_signs;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use feedback::PostProcessor;
@@ -37,7 +37,8 @@ use tokio::runtime::Runtime;
 use tracing::{error, info};
 
 pub(crate) use self::senders::refused_settings;
-use self::{durability::Keeping, senders::Wiring};
+pub use self::vital_signs::VitalSigns;
+use self::{durability::Keeping, senders::Wiring, stop_plan::StopPlan};
 use crate::{
     Credentials, FinishedCount, config::Config, enabled_senders, finished::Finished, telemetry,
 };
@@ -242,28 +243,56 @@ impl Pipeline {
         &self.monitors
     }
 
+    /// Whether every stage's threads run, for whoever wants to know while the pipeline works.
+    #[must_use]
+    pub fn vital_signs(&self) -> VitalSigns {
+        let mut signs = VitalSigns::default();
+        signs.add("doors", self.server.pulse());
+        for (name, pulse) in self.processor.pulses() {
+            signs.add(name, pulse);
+        }
+        for sender in &self.senders {
+            signs.add(sender.provider().as_str(), sender.pulse());
+        }
+        // Without a sender nobody has anything to tell it: it has ended on purpose.
+        if !self.senders.is_empty() {
+            signs.add("post-processor", self.post_processor.pulse());
+        }
+        signs.add("notification log", self.notification_log.pulse());
+        if let Some(pulse) = self.keeping.pulse() {
+            signs.add_asked("journal", pulse);
+        }
+        signs.add_asked("catalogue", self.storage.follower());
+        signs
+    }
+
     /// Stops accepting and drains the stages in the order of the path, within `limit` for all of
-    /// them. False when work is lost, which is logged and counted: with a journal nothing is, what
-    /// could not be sent in time is there.
+    /// them; [`StopPlan`] says what each may take of it. False when work is lost, which is logged
+    /// and counted: with a journal nothing is, what could not be sent in time is there.
     #[must_use]
     pub fn stop(self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
+        let plan = StopPlan::within(limit);
         info!(
-            limit_sec = limit.as_secs(),
+            limit_sec = limit.as_secs_f64(),
             "stopping: no new requests, draining"
         );
         self.keeping.stop_replay();
         let durable = self.keeping.is_durable();
-        let answered = self.doors.block_on(self.server.drain(limit)).unanswered == 0;
+        // Told now, so that one that is late does not keep the others sending.
+        for sender in &self.senders {
+            sender.stop_at(plan.senders());
+        }
+        let drain = self.server.drain(plan.until_sent());
+        let answered = self.doors.block_on(drain).unanswered == 0;
         self.doors.shutdown_background();
         // Each stage lets go of the next one's queue when it ends; every one is asked, also when
         // an earlier one was late.
-        let mut drained = self.processor.join_until(deadline) && answered;
+        let mut drained = self.processor.join_until(plan.sent) && answered;
         for sender in self.senders {
-            drained &= sender.join_until(deadline);
+            drained &= sender.join_until(plan.written);
         }
-        drained &= self.post_processor.join_until(deadline);
-        drained &= self.notification_log.join_until(deadline);
+        drained &= self.post_processor.join_until(plan.written);
+        drained &= self.notification_log.join_until(plan.written);
         for monitor in &self.monitors {
             let (queue, left) = (monitor.name(), monitor.depth());
             match left {
@@ -272,7 +301,7 @@ impl Pipeline {
                 _ => error!(%queue, left, "stopping with work left"),
             }
         }
-        self.keeping.stop(deadline);
+        self.keeping.stop(plan.end);
         drained || durable
     }
 }

@@ -156,6 +156,20 @@ impl Keeping {
         }
     }
 
+    /// Whether the threads run; `None` where there are none.
+    pub(super) fn pulse(&self) -> Option<impl Fn() -> bool + Send + Sync + use<>> {
+        let file = self.file.as_ref()?;
+        // Weak: whoever asks keeps nothing open.
+        let journal = Arc::downgrade(&file.journal);
+        let finisher = Arc::downgrade(&file.finisher);
+        Some(move || {
+            journal.upgrade().is_none_or(|journal| journal.is_running())
+                && finisher
+                    .upgrade()
+                    .is_none_or(|finisher| finisher.is_running())
+        })
+    }
+
     /// To be called before the stages are stopped: a replay ends with the request it is at.
     pub(super) fn stop_replay(&self) {
         if let Some(file) = &self.file {
@@ -168,7 +182,12 @@ impl Keeping {
         let Some(file) = self.file else {
             return true;
         };
-        let in_time = file.finisher.stop(deadline) && file.journal.stop(deadline);
+        // Closed in any case, and half of the time is for that: a journal that was not closed is
+        // repaired at the next start.
+        let time_left = deadline.saturating_duration_since(Instant::now());
+        let marked = file.finisher.stop(deadline - time_left / 2);
+        let closed = file.journal.stop(deadline);
+        let in_time = marked && closed;
         let left = file.journal.depth();
         if left > 0 {
             info!(

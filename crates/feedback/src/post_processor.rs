@@ -10,7 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use model::Feedback;
-use queue::{Consumer, Taken, Workers};
+use queue::{Consumer, Pulse, Taken, Workers};
 use storage::{FeedbackCounts, Storage};
 use tracing::{error, info, warn};
 
@@ -81,6 +81,12 @@ fn start_writing<E: Error + 'static>(
 }
 
 impl PostProcessor {
+    /// Whether the thread runs.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.worker.pulse()
+    }
+
     /// Waits until all feedback is written or given up, which ends when all senders are gone.
     /// Returns false when `deadline` comes first.
     #[must_use]

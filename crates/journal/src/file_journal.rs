@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 use model::{Ended, Request, RequestId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
@@ -131,6 +131,12 @@ impl FileJournal {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.shared.store.read().is_some()
+    }
+
+    /// Whether the commit thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.ended.try_recv() == Err(TryRecvError::Empty)
     }
 
     /// Disk space that stored and arriving requests are charged with.

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError, bounded};
 use model::{FinishedRequests, NotificationId, RequestId};
 use parking_lot::{Condvar, Mutex};
 use tracing::error;
@@ -69,6 +69,12 @@ impl Finisher {
             })
             .expect("the operating system gives a thread at start");
         Self { shared, ended }
+    }
+
+    /// Whether the thread runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.ended.try_recv() == Err(TryRecvError::Empty)
     }
 
     /// Passes on what has come, and ends. To be called when no receipt is left that can finish,

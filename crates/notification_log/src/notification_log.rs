@@ -9,7 +9,7 @@ use std::{
 use crossbeam_channel::{Sender, bounded};
 use jiff::tz::TimeZone;
 use model::{Clock, Report};
-use queue::{Consumer, Workers};
+use queue::{Consumer, Pulse, Workers};
 
 use crate::{
     LogConfig, Metrics, NotificationLogError, Observer,
@@ -98,6 +98,12 @@ impl NotificationLog {
                 .handle()?;
             current.map_or(Ok(()), |file| sync(&file))
         }
+    }
+
+    /// Whether the thread runs.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.worker.pulse()
     }
 
     /// Waits until every report is written, which ends when all senders are gone. Returns false

@@ -104,17 +104,10 @@ impl Outlets {
         now: UnixMs,
     ) {
         match self.when_full {
+            // A sender that has stopped has no full queue: that would be a wrong line in the log.
+            WhenFull::Drop if queue.is_closed() => give_up(&notifications),
             WhenFull::Drop => self.report(notifications, Outcome::QueueFull, now),
-            WhenFull::Block => {
-                let left = offer(queue, notifications, WhenFull::Block);
-                if !left.is_empty() {
-                    // Their receipts stay open: unfinished work, not silent loss.
-                    error!(
-                        lost = left.len(),
-                        "a sender is gone, notifications cannot be sent"
-                    );
-                }
-            }
+            WhenFull::Block => give_up(&offer(queue, notifications, WhenFull::Block)),
         }
     }
 
@@ -146,6 +139,16 @@ impl Outlets {
             })
             .collect();
         offer(&self.reports, reports, WhenFull::Block);
+    }
+}
+
+/// Lets go of what no sender takes any more. Receipts stay open: unfinished work, not silent loss.
+fn give_up(left: &[Notification]) {
+    if !left.is_empty() {
+        error!(
+            left = left.len(),
+            "a sender has stopped, notifications cannot be sent"
+        );
     }
 }
 

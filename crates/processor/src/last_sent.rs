@@ -4,14 +4,11 @@
 //! gathered, the latest per user and message, and written once a second. What does not fit or
 //! cannot be written is left out.
 
-use std::{
-    collections::HashMap,
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use model::{LoginId, MessageId, UnixMs};
+use queue::Workers;
 use storage::Storage;
 use tracing::{debug, warn};
 
@@ -31,13 +28,11 @@ pub(crate) struct LastSent(Sender<Vec<Sending>>);
 
 impl LastSent {
     /// Starts the thread that writes.
-    pub(crate) fn start(storage: Storage, interval: Duration) -> (Self, JoinHandle<()>) {
+    pub(crate) fn start(storage: Storage, interval: Duration) -> (Self, Workers) {
         let (sender, receiver) = bounded(BATCHES_AT_MOST);
-        let thread = thread::Builder::new()
-            .name("last-sent".to_owned())
-            .spawn(move || gather_and_write(&receiver, &storage, interval))
-            .expect("the operating system gives a thread at start");
-        (Self(sender), thread)
+        let work = move || gather_and_write(&receiver, &storage, interval);
+        let recorder = Workers::start("last-sent", vec![("last-sent".to_owned(), work)]);
+        (Self(sender), recorder)
     }
 
     /// Takes a batch's sendings, or leaves them out if the writer is far behind.

@@ -1,7 +1,12 @@
 //! A push service's own thread for what is parked: reads requests back, hands their items to
 //! be processed, as many as there is room for.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use model::{Lane, Notification, Provider, Request, RequestId};
 use queue::Producer;
@@ -39,8 +44,22 @@ impl Parker {
             move |lane, waiting| room(&queue, lane, waiting)
         };
         while let Some((lane, items)) = parking.take(self.provider, ROOM_PAUSE, &room) {
-            if !self.handle(lane, items) {
-                return;
+            let left = items.len();
+            // Unwind safety: what it had in hand is dropped unsettled, so the journal brings it
+            // again, and `last` is only a spared reading.
+            let handled = catch_unwind(AssertUnwindSafe(|| self.handle(lane, items)));
+            match handled {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => {
+                    error!(
+                        provider = %self.provider,
+                        left,
+                        "processing parked items panicked, they are left to the next start"
+                    );
+                    self.worker.count_panic();
+                    self.last = None;
+                }
             }
         }
     }

@@ -7,16 +7,15 @@
 use std::{
     collections::HashSet,
     sync::Arc,
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use model::{
     Clock, FinishedRequests, ItemId, MessageId, Notification, NotificationId, Provider, Receipt,
     Request, UnixMs,
 };
-use queue::{Consumer, Taken, Workers};
+use queue::{Consumer, Pulse, Taken, Workers};
 use storage::{Storage, StorageError};
 use tracing::{error, info, warn};
 
@@ -64,10 +63,10 @@ pub struct Stages {
 /// The running threads.
 pub struct Processor {
     workers: Workers,
-    recorder: JoinHandle<()>,
+    recorder: Workers,
     parking: Option<Arc<Parking>>,
-    parkers: Vec<JoinHandle<()>>,
-    /// Dropped to make threads that wait for the database give up.
+    parkers: Workers,
+    /// Dropped to make threads take nothing more, and give up waiting for the database.
     stop: Sender<()>,
 }
 
@@ -112,9 +111,19 @@ impl Processor {
         }
     }
 
+    /// Whether the threads run, by what they do.
+    #[must_use]
+    pub fn pulses(&self) -> [(&'static str, Pulse); 3] {
+        [
+            ("processor", self.workers.pulse()),
+            ("parked items", self.parkers.pulse()),
+            ("last-sent", self.recorder.pulse()),
+        ]
+    }
+
     /// Waits until the queue is empty and all of it is processed; what is parked is left to the
-    /// journal at once. At `deadline`, threads that wait for the database give up, and the answer
-    /// is false: work was left.
+    /// journal at once. At `deadline` nothing more is taken, threads that wait for the database
+    /// give up, and the answer is false: work was left.
     #[must_use]
     pub fn join_until(self, deadline: Instant) -> bool {
         if let Some(parking) = &self.parking {
@@ -122,24 +131,16 @@ impl Processor {
         }
         let drained = self.workers.join_until(deadline);
         drop(self.stop);
-        for parker in self.parkers {
-            if parker.join().is_err() {
-                error!("the thread of parked items ended by a panic");
-            }
-        }
-        if drained && self.recorder.join().is_err() {
-            error!("the recorder of sending times ended by a panic");
-        }
-        drained
+        // What a database that hangs keeps is left: these times and decisions are no loss.
+        let parked = self.parkers.join_until(deadline);
+        let recorded = self.recorder.join_until(deadline);
+        drained && parked && recorded
     }
 }
 
 /// Starts a thread for each push service that items may be parked for.
-fn start_parkers(worker: &Worker) -> Vec<JoinHandle<()>> {
+fn start_parkers(worker: &Worker) -> Workers {
     let outlets = &worker.stages.outlets;
-    let Some(parking) = &outlets.parking else {
-        return Vec::new();
-    };
     let routes = [
         (Provider::Apns, &outlets.apns),
         (Provider::Fcm, &outlets.fcm),
@@ -147,7 +148,7 @@ fn start_parkers(worker: &Worker) -> Vec<JoinHandle<()>> {
     ];
     let mut parkers = Vec::new();
     for (provider, route) in routes {
-        if let Route::Queue(queue) = route {
+        if let (Route::Queue(queue), Some(parking)) = (route, &outlets.parking) {
             let parker = Parker {
                 provider,
                 queue: queue.clone(),
@@ -155,14 +156,10 @@ fn start_parkers(worker: &Worker) -> Vec<JoinHandle<()>> {
                 worker: worker.clone(),
                 last: None,
             };
-            let thread = thread::Builder::new()
-                .name(format!("parked-{provider}"))
-                .spawn(move || parker.run())
-                .expect("the operating system gives a thread at start");
-            parkers.push(thread);
+            parkers.push((format!("parked-{provider}"), move || parker.run()));
         }
     }
-    parkers
+    Workers::start("parked items", parkers)
 }
 
 /// What every thread that processes works with.
@@ -176,6 +173,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     fn process(&self, batch: &mut Vec<Taken<Request>>) {
+        if self.stopped.try_recv() == Err(TryRecvError::Disconnected) {
+            // The time is over: their receipts were never opened, a journal brings them again.
+            info!(requests = batch.len(), "stopping, requests are left");
+            return;
+        }
         // The slots go at once: the queue's depth is what waits, not what is worked on.
         let requests: Vec<Request> = batch.drain(..).map(|taken| taken.value).collect();
         let all: Vec<Order<'_>> = requests.iter().map(Order::whole).collect();
@@ -340,6 +342,10 @@ impl Worker {
             .collect();
         self.show(&ended);
         order.receipt(&self.stages.finished).settle();
+    }
+
+    pub(crate) fn count_panic(&self) {
+        self.stages.metrics.panics.inc();
     }
 
     fn show(&self, ended: &[Ended]) {

@@ -129,6 +129,12 @@ impl<T> Producer<T> {
         self.gate.counts().items()
     }
 
+    /// Whether no consumer is left: nothing that is sent will ever be taken out.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.gate.counts().closed
+    }
+
     /// A view of the queue's figures that does not keep it open.
     #[must_use]
     pub fn monitor(&self) -> Monitor {
@@ -237,10 +243,11 @@ impl Room {
 
 /// The end that a stage empties. Clones share the work: each value goes to one of them.
 pub struct Consumer<T> {
+    // Before the channels: what is dropped with them gives room back, which nobody may enter.
+    close: Arc<LastConsumer>,
     urgent: Receiver<Taken<T>>,
     bulk: Receiver<Taken<T>>,
     turns: Arc<AtomicUsize>,
-    close: Arc<LastConsumer>,
     gate: Arc<Gate>,
 }
 

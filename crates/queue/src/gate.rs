@@ -61,7 +61,7 @@ pub(crate) struct Counts {
     bulk: usize,
     bytes: usize,
     blocked_producers: usize,
-    closed: bool,
+    pub(crate) closed: bool,
     pub(crate) entered: u64,
     pub(crate) left: u64,
     pub(crate) refused: u64,

@@ -12,6 +12,8 @@ mod gate;
 
 mod channel;
 
+mod pulse;
+
 mod workers;
 
 mod monitor;
@@ -19,6 +21,7 @@ mod monitor;
 pub use channel::{Consumer, Permit, Producer, Room, Taken, bounded};
 pub use gate::{Full, Limits, Slot, WhenFull};
 pub use monitor::{Monitor, QueueCollector};
+pub use pulse::{Beat, Pulse};
 pub use workers::{PanicCounter, Workers};
 
 /// What a value weighs in its queue.

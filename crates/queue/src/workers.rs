@@ -10,18 +10,20 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use prometheus_client::metrics::counter::Counter;
 use tracing::error;
 
-use crate::{Consumer, Load, Taken};
+use crate::{Consumer, Load, Pulse, Taken};
 
 /// Counts panics caught in worker threads.
 pub type PanicCounter = Counter;
 
-/// Threads that empty one queue until all its producers are gone.
+/// A stage's threads, which end by themselves; usually those that empty one queue until all its
+/// producers are gone.
 #[derive(Debug)]
 pub struct Workers {
     name: String,
     threads: Vec<JoinHandle<()>>,
     /// Disconnected once every thread has ended; nothing is ever sent.
     ended: Receiver<()>,
+    pulse: Pulse,
 }
 
 impl Workers {
@@ -44,16 +46,32 @@ impl Workers {
         T: Load + Send + 'static,
         W: FnMut(&mut Vec<Taken<T>>),
     {
+        let works = (0..count).map(|number| {
+            let (consumer, panics) = (consumer.clone(), panics.clone());
+            let make_work = make_work.clone();
+            let work = move || empty(&consumer, max_items, &panics, &make_work);
+            (format!("{name}-{number}"), work)
+        });
+        Self::start(name, works.collect())
+    }
+
+    /// Starts a thread for each of `works`: its name, and what it does until it ends by itself.
+    ///
+    /// # Panics
+    /// When the operating system has no thread to give.
+    #[must_use]
+    pub fn start<W: FnOnce() + Send + 'static>(name: &str, works: Vec<(String, W)>) -> Self {
         let (ending, ended) = bounded::<()>(0);
-        let threads = (0..count)
-            .map(|number| {
-                let (consumer, panics) = (consumer.clone(), panics.clone());
-                let (make_work, ending) = (make_work.clone(), ending.clone());
+        let (pulse, beat) = Pulse::of(works.len());
+        let threads = works
+            .into_iter()
+            .map(|(name, work)| {
+                let (ending, beat) = (ending.clone(), beat.clone());
                 thread::Builder::new()
-                    .name(format!("{name}-{number}"))
+                    .name(name)
                     .spawn(move || {
-                        empty(&consumer, max_items, &panics, &make_work);
-                        drop(ending);
+                        work();
+                        drop((ending, beat));
                     })
                     .expect("the operating system gives a thread at start")
             })
@@ -62,7 +80,14 @@ impl Workers {
             name: name.to_owned(),
             threads,
             ended,
+            pulse,
         }
+    }
+
+    /// Whether all threads run. They are to do so until they are to end.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Waits until every thread has ended, which they do once the queue is empty and its
@@ -125,6 +150,28 @@ mod tests {
         fn bytes(&self) -> usize {
             0
         }
+    }
+
+    #[test]
+    fn a_thread_that_ends_before_its_time_is_felt_in_the_pulse() {
+        let (end, ended) = bounded::<()>(0);
+        let (end_too, ended_too) = bounded::<()>(0);
+        let wait = |end: Receiver<()>| move || assert!(end.recv().is_err());
+        let works = vec![
+            ("one".to_owned(), wait(ended)),
+            ("other".to_owned(), wait(ended_too)),
+        ];
+        let workers = Workers::start("test", works);
+        let pulse = workers.pulse();
+        assert!(pulse.is_steady());
+        drop(end);
+        let limit = Instant::now() + Duration::from_secs(30);
+        while pulse.is_steady() {
+            assert!(Instant::now() < limit, "one of two has ended");
+            thread::yield_now();
+        }
+        assert!(!workers.join_until(Instant::now()), "the other one runs");
+        drop(end_too);
     }
 
     #[test]

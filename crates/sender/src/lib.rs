@@ -51,4 +51,4 @@ pub use error::{CredentialError, SenderError};
 pub use metrics::Metrics;
 pub use provider::{CredentialWord, Prepared, Provider, Reason};
 pub use retry::BackOff;
-pub use sender::{PoolSettings, SenderThread, start};
+pub use sender::{PoolSettings, SenderThread, StopTimes, start};

@@ -22,8 +22,8 @@ use std::{
 };
 
 use model::{Clock, Feedback, Notification, Report};
-use queue::{Consumer, Producer};
-use tokio::sync::Notify;
+use queue::{Consumer, Producer, Pulse};
+use tokio::sync::watch;
 use tracing::error;
 
 use crate::{
@@ -36,8 +36,15 @@ use crate::{
 };
 use run::Run;
 
-/// After [`SenderThread::join_until`] has asked the loop to stop: it waits for nothing then.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// Until when a sender that is to end may do what. What it has not done by then is dropped
+/// unreported, its receipts unsettled: a journal brings it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopTimes {
+    /// Nothing is sent after this; what is in flight is waited for.
+    pub sending: Instant,
+    /// No answer is waited for after this.
+    pub answers: Instant,
+}
 
 /// How a sender behaves.
 #[derive(Clone, Copy, Debug)]
@@ -123,8 +130,8 @@ struct Parts<P> {
     settings: PoolSettings,
     clock: Clock,
     metrics: ProviderMetrics,
-    /// Signalled when the loop is to end at once.
-    stop: Arc<Notify>,
+    /// Set once, when the sender is to end.
+    stop: watch::Receiver<Option<StopTimes>>,
 }
 
 /// Starts the sender of `provider`, which holds one app's credential: `queue` must bring that
@@ -146,7 +153,7 @@ pub fn start<P: Provider>(
     metrics: &Metrics,
 ) -> Result<SenderThread, SenderError> {
     let name = provider.provider();
-    let stop = Arc::new(Notify::new());
+    let (stop, stopped) = watch::channel(None);
     let parts = Parts {
         provider: Arc::new(provider),
         queue,
@@ -155,28 +162,36 @@ pub fn start<P: Provider>(
         settings,
         clock,
         metrics: metrics.of(name),
-        stop: Arc::clone(&stop),
+        stop: stopped,
     };
     let (ending, ended) = mpsc::channel::<()>();
+    let (pulse, beat) = Pulse::of(1);
     let thread = thread::Builder::new()
         .name(format!("{name}-sender"))
         .spawn(move || {
-            supervise(&parts);
+            let left = supervise(&parts);
             drop(parts);
-            drop(ending);
+            drop((ending, beat));
+            left
         })
         .map_err(SenderError::Thread)?;
     Ok(SenderThread {
+        provider: name,
         thread,
         ended,
         stop,
+        pulse,
     })
 }
 
-/// Runs the loop until it ends by itself; a panic costs what it had in hand.
-fn supervise<P: Provider>(parts: &Parts<P>) {
-    // Unwind safety: a new loop starts with nothing of the old one but the queues' ends.
-    while catch_unwind(AssertUnwindSafe(|| run_once(parts))).is_err() {
+/// Runs the loop until it ends by itself; a panic costs what it had in hand. The number of
+/// notifications that were left when it was stopped.
+fn supervise<P: Provider>(parts: &Parts<P>) -> usize {
+    loop {
+        // Unwind safety: a new loop starts with nothing of the old one but the queues' ends.
+        if let Ok(left) = catch_unwind(AssertUnwindSafe(|| run_once(parts))) {
+            return left;
+        }
         error!(
             provider = %parts.provider.provider(),
             "the sender panicked; what it had taken is unfinished, it goes on with the rest"
@@ -185,41 +200,63 @@ fn supervise<P: Provider>(parts: &Parts<P>) {
     }
 }
 
-fn run_once<P: Provider>(parts: &Parts<P>) {
+fn run_once<P: Provider>(parts: &Parts<P>) -> usize {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("the operating system gives an event queue at start");
-    runtime.block_on(Run::new(parts).until_done());
+    let left = runtime.block_on(Run::new(parts).until_done());
+    // Not by dropping it: that would wait for a name server that does not answer.
+    runtime.shutdown_background();
+    left
 }
 
 /// A running sender.
 #[derive(Debug)]
 pub struct SenderThread {
-    thread: JoinHandle<()>,
+    provider: model::Provider,
+    /// Gives the number of notifications that were left.
+    thread: JoinHandle<usize>,
     /// Disconnected when the thread has ended; nothing is ever sent.
     ended: Receiver<()>,
-    stop: Arc<Notify>,
+    stop: watch::Sender<Option<StopTimes>>,
+    pulse: Pulse,
 }
 
 impl SenderThread {
-    /// Waits until everything has ended, which it does once the queue's producers are gone and
-    /// all it held has been reported. Returns false when `deadline` comes first: what is left is
-    /// then dropped unreported, its receipts unsettled, and its number is logged.
+    /// Whose sender this is.
+    #[must_use]
+    pub fn provider(&self) -> model::Provider {
+        self.provider
+    }
+
+    /// Whether the thread runs.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Tells the sender when it is to end. It ends earlier, once its queue's producers are gone
+    /// and all it held has been reported.
+    pub fn stop_at(&self, times: StopTimes) {
+        self.stop.send_replace(Some(times));
+    }
+
+    /// Waits for the end. Returns false when notifications were left, whose number is logged, or
+    /// when the thread has not ended at `deadline`.
     #[must_use]
     pub fn join_until(self, deadline: Instant) -> bool {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let in_time = self.ended.recv_timeout(left) != Err(RecvTimeoutError::Timeout);
-        if !in_time {
-            self.stop.notify_one();
-            if self.ended.recv_timeout(STOP_LIMIT) == Err(RecvTimeoutError::Timeout) {
-                return false;
-            }
+        let time_left = deadline.saturating_duration_since(Instant::now());
+        if self.ended.recv_timeout(time_left) == Err(RecvTimeoutError::Timeout) {
+            return false;
         }
-        if self.thread.join().is_err() {
-            error!("a sender's thread ended by a panic outside its loop");
-        }
-        in_time
+        self.thread.join().map_or_else(
+            |_| {
+                error!("a sender's thread ended by a panic outside its loop");
+                false
+            },
+            |left| left == 0,
+        )
     }
 }
 

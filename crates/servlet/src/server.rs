@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use queue::Pulse;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
@@ -121,6 +122,7 @@ pub struct Server {
     shared: Arc<Shared>,
     phase: watch::Sender<Phase>,
     accepting: JoinHandle<JoinSet<()>>,
+    pulse: Pulse,
 }
 
 /// How a server ended.
@@ -173,13 +175,20 @@ impl Server {
             open_requests: OpenRequests::default(),
         });
         let (phase, phase_seen) = watch::channel(Phase::Serving);
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), phase_seen));
+        let (pulse, beat) = Pulse::of(1);
+        let accepting = accept(listener, Arc::clone(&shared), phase_seen);
+        let accepting = tokio::spawn(async move {
+            let connections = accepting.await;
+            drop(beat);
+            connections
+        });
         info!(%address, "listening");
         Ok(Self {
             address,
             shared,
             phase,
             accepting,
+            pulse,
         })
     }
 
@@ -187,6 +196,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether connections are accepted.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Stops: no new connections, 503 for new POSTs, and up to `limit` for open requests to be

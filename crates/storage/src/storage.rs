@@ -113,6 +113,18 @@ impl Storage {
         !self.0.catalogue.is_failing()
     }
 
+    /// Whether the thread that follows message changes runs, for whoever asks later; keeps
+    /// nothing open.
+    pub fn follower(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let inner = Arc::downgrade(&self.0);
+        move || {
+            inner.upgrade().is_none_or(|inner| {
+                let watcher = inner.watcher.get();
+                watcher.is_some_and(|watcher| !watcher.is_finished())
+            })
+        }
+    }
+
     /// Asks the database for a sign of life.
     ///
     /// # Errors

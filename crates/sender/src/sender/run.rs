@@ -7,6 +7,8 @@
 
 mod settle;
 
+mod stop;
+
 mod trouble;
 
 use std::{
@@ -23,13 +25,12 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use model::{Lane, Notification, Outcome};
 use queue::{Consumer, Room, Taken};
 use tokio::{
-    sync::Notify,
+    sync::watch,
     time::{Instant, sleep_until},
 };
-use tracing::warn;
 
 use super::{
-    Parts, PoolSettings,
+    Parts, PoolSettings, StopTimes,
     delivery::{Delivery, Ready},
     ledger::Ledger,
 };
@@ -54,7 +55,7 @@ pub(super) struct Run<P> {
     settings: PoolSettings,
     ledger: Ledger,
     metrics: ProviderMetrics,
-    stop: Arc<Notify>,
+    stop: watch::Receiver<Option<StopTimes>>,
     pool: Pool<P>,
     rate: Option<RateLimit>,
     breaker: Breaker,
@@ -76,6 +77,8 @@ pub(super) struct Run<P> {
     rate_opens_at: Option<Instant>,
     /// When late requests and expired notifications are looked for next.
     next_sweep: Instant,
+    /// Notifications let go of because the time for the stop was over.
+    left: usize,
 }
 
 /// Why the loop woke up.
@@ -103,7 +106,7 @@ impl<P: Provider> Run<P> {
                 parts.feedback.clone(),
                 parts.clock.clone(),
             ),
-            stop: Arc::clone(&parts.stop),
+            stop: parts.stop.clone(),
             pool: Pool::new(
                 Arc::clone(&provider),
                 parts.settings.limits(),
@@ -124,13 +127,15 @@ impl<P: Provider> Run<P> {
             paused_until: now,
             rate_opens_at: None,
             next_sweep: now,
+            left: 0,
             provider,
             metrics,
         }
     }
 
-    /// Works until the queue has ended and everything that came from it, too, or until stopped.
-    pub(super) async fn until_done(mut self) {
+    /// Works until the queue has ended and everything that came from it, too, or until the time
+    /// for the stop is over; how many notifications were let go of for that.
+    pub(super) async fn until_done(mut self) -> usize {
         let provider = Arc::clone(&self.provider);
         let clock = self.ledger.clock();
         let mut keeper = tokio::spawn(provider.keep_authorized(clock, self.metrics.clone()));
@@ -146,11 +151,13 @@ impl<P: Provider> Run<P> {
             () = kept => {}
         }
         keeper.abort();
+        self.left
     }
 
     async fn work(&mut self) {
         loop {
             self.look_at_the_clock(Instant::now());
+            self.heed_stop(Instant::now());
             poll_fn(|context| {
                 self.open_streams(context);
                 Poll::Ready(())
@@ -164,19 +171,12 @@ impl<P: Provider> Run<P> {
                 return;
             }
             match self.wait().await {
-                Woken::Stop => {
-                    let (provider, left) = (self.provider.provider(), self.abandon());
-                    if left > 0 {
-                        warn!(%provider, left, "stopping with notifications that have not ended");
-                    }
-                    return;
-                }
                 Woken::Answers => self.settle_answers(),
                 Woken::Pool(event) => self.pool.happened(event),
                 Woken::News => self.pool.hear_goaways(),
                 Woken::Queue { open } => self.gather(open),
                 Woken::Authorized => self.heed_denial(),
-                Woken::Time => {}
+                Woken::Stop | Woken::Time => {}
             }
             self.heed_pool();
         }
@@ -190,7 +190,7 @@ impl<P: Provider> Run<P> {
         let news = Arc::clone(&self.pool.news);
         tokio::select! {
             biased;
-            () = self.stop.notified() => Woken::Stop,
+            Ok(()) = self.stop.changed() => Woken::Stop,
             () = answers(&mut self.in_flight, &mut self.ended) => Woken::Answers,
             event = self.pool.event() => Woken::Pool(event),
             () = news.notified() => Woken::News,
@@ -242,6 +242,7 @@ impl<P: Provider> Run<P> {
             while_waiting(self.breaker.opens_to_a_probe_at(now)),
             (waiting || !self.in_flight.is_empty()).then_some(self.next_sweep),
             self.pool.next_surplus_check(),
+            self.next_stop_time(now),
         ]
         .into_iter()
         .flatten()

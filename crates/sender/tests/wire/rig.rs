@@ -344,9 +344,20 @@ impl Rig {
 
     /// Ends the sender in the midst of things; whether it was done in time.
     pub(crate) fn stop(&mut self, after: Duration) -> bool {
+        self.stop_sending(after, after)
+    }
+
+    /// Stops the sender, which may send for so long, and then wait for answers until so long;
+    /// whether nothing was left.
+    pub(crate) fn stop_sending(&mut self, sending: Duration, answers: Duration) -> bool {
         drop(self.queue.take());
         let thread = self.thread.take().expect("the sender runs");
-        thread.join_until(Instant::now() + after)
+        let now = Instant::now();
+        thread.stop_at(sender::StopTimes {
+            sending: now + sending,
+            answers: now + answers,
+        });
+        thread.join_until(now + answers + LIMIT)
     }
 
     /// Sends `count`, and wants each delivered exactly once.

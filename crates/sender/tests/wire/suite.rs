@@ -357,6 +357,20 @@ pub(crate) fn a_deadline_ends_the_sender_with_work_left_unreported(service: Serv
     assert!(!rig.stop(millis(50)));
 }
 
+pub(crate) fn near_the_end_nothing_is_sent_and_what_is_in_flight_gets_its_answer(service: Service) {
+    // 200 would take eight seconds.
+    let setup = Setup::default().connections(1).streams(8);
+    let mut rig = setup.latency(millis(300)).start(service);
+    rig.send(200);
+    rig.endpoint().wait_for(1, LIMIT).unwrap();
+    assert!(!rig.stop_sending(millis(100), LIMIT), "most are left");
+    let sent = rig.received().len();
+    assert!((1..200).contains(&sent), "{sent} were sent");
+    for report in rig.reports(sent) {
+        assert_eq!(report.outcome, Outcome::Delivered);
+    }
+}
+
 pub(crate) fn whatever_happens_each_notification_is_reported_exactly_once(service: Service) {
     let mut setup = Setup::default().latency(millis(2));
     setup.settings.request_timeout = millis(500);
@@ -457,6 +471,7 @@ macro_rules! provider_suite {
             a_gathering_batch_is_sent_when_the_queue_ends,
             a_stuck_broadcast_leaves_a_quarter_of_the_streams_to_players,
             a_deadline_ends_the_sender_with_work_left_unreported,
+            near_the_end_nothing_is_sent_and_what_is_in_flight_gets_its_answer,
             whatever_happens_each_notification_is_reported_exactly_once,
             pings_do_not_disturb,
             surplus_connections_are_closed_when_they_idle,

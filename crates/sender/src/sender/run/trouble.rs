@@ -155,29 +155,4 @@ impl<P: Provider> Run<P> {
             || self.paused_until > now
             || !self.provider.authorization().is_usable()
     }
-
-    /// Lets go of what waits for its next try and, where nothing may be sent, of everything that
-    /// is not in flight. Unreported and unsettled: the journal brings it again.
-    pub(super) fn leave_what_waits(&mut self) {
-        let before = self.held();
-        self.delayed = super::DelayQueue::new();
-        if !self.breaker.is_closed() || self.paused_until > Instant::now() {
-            self.gathered.clear();
-            self.ready = super::Ready::default();
-        }
-        let left = before - self.held();
-        if left > 0 {
-            info!(provider = %self.provider.provider(), left, "stopping: what waits is left to the journal");
-        }
-    }
-
-    /// Lets go of everything that has not ended, unreported and unsettled; how many that were.
-    pub(super) fn abandon(&mut self) -> usize {
-        let left = self.held();
-        self.gathered.clear();
-        self.ready = super::Ready::default();
-        self.in_flight.clear();
-        self.delayed = super::DelayQueue::new();
-        left
-    }
 }
