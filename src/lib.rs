@@ -18,6 +18,8 @@ mod finished;
 
 mod main_log;
 
+mod service_manager;
+
 mod telemetry;
 
 pub use credentials::{Credentials, CredentialsError, CredentialsErrors, read as read_credentials};

@@ -11,6 +11,7 @@ use crate::{
     credentials,
     main_log::{self, MainLog},
     pipeline::{Hooks, Pipeline},
+    service_manager::ServiceManager,
     telemetry,
 };
 
@@ -79,22 +80,37 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
             "durability is memory: accepted requests that are not sent yet are lost when the process dies"
         );
     }
+    let service_manager =
+        ServiceManager::from_environment(|name| std::env::var_os(name), std::process::id());
     let mut signals = Signals::register()?;
     let pipeline = Pipeline::start(config, credentials, Hooks::default())?;
     println!("onegin listens on http://{}", pipeline.address());
     info!(address = %pipeline.address(), version = env!("CARGO_PKG_VERSION"), "started");
+    let status = format!("listening on {}", pipeline.address());
+    service_manager.ready(&status);
+    let watchdog = service_manager.keep_watchdog_quiet(pipeline.vital_signs());
     loop {
         match signals.next() {
-            Told::Reload => reload(configuration, &main_log, &pipeline),
+            Told::Reload => {
+                service_manager.reloading();
+                reload(configuration, &main_log, &pipeline);
+                service_manager.ready(&status);
+            }
             Told::Stop(signal) => {
                 info!(signal, "told to stop");
                 break;
             }
         }
     }
-    signals.exit_at_once_on_the_next();
+    signals.exit_at_once_on_the_next(is_durable);
     let limit = Duration::from_secs(config.server.shutdown_timeout_sec);
-    if pipeline.stop(limit) {
+    service_manager.stopping(limit);
+    if let Some(watchdog) = &watchdog {
+        watchdog.stages_end_now();
+    }
+    let kept_or_sent = pipeline.stop(limit);
+    drop(watchdog);
+    if kept_or_sent {
         if is_durable {
             info!("stopped; what was accepted is sent or in the journal");
         } else {
@@ -171,10 +187,18 @@ impl Signals {
     }
 
     /// A second stop signal means that the operator does not want to wait for the drain.
-    fn exit_at_once_on_the_next(mut self) {
+    fn exit_at_once_on_the_next(mut self, is_durable: bool) {
         std::thread::spawn(move || {
             self.wait_for_stop();
-            error!("told to stop again: exiting at once, work is lost");
+            if is_durable {
+                warn!(
+                    "told to stop again: exiting at once; what is not sent is in the journal, and the next start may send again what was in flight"
+                );
+            } else {
+                error!(
+                    "told to stop again: exiting at once; what is not sent is lost, durability is memory"
+                );
+            }
             std::process::exit(1);
         });
     }

@@ -48,6 +48,8 @@ mod folding;
 
 mod foreign;
 
+mod service_manager;
+
 mod pushkin_blacklist;
 
 mod pushkin_cooldown;
