@@ -1,6 +1,6 @@
 //! What systemd, or whoever speaks its protocol, is told: that we are ready, reload, stop, live.
 //!
-//! One datagram of `NAME=value` lines to the socket that `NOTIFY_SOCKET` names, as sd_notify(3)
+//! One datagram of `NAME=value` lines to the socket that `NOTIFY_SOCKET` names, as `sd_notify(3)`
 //! describes; without the variable nobody is told anything. A message that cannot be sent is
 //! logged and given up: the daemon works all the same.
 

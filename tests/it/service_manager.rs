@@ -215,3 +215,26 @@ fn a_notify_socket_that_is_not_there_costs_a_line_in_the_log_and_nothing_else() 
         log.contains("the service manager could not be told")
     });
 }
+
+#[test]
+fn the_unit_in_the_documents_gives_a_stop_the_time_it_may_take() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/onegin.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let value = |key: &str| {
+        let mut values = unit.lines().filter_map(|line| line.strip_prefix(key));
+        let value = values
+            .next()
+            .unwrap_or_else(|| panic!("no {key} in {unit}"));
+        value.strip_prefix('=').unwrap().to_owned()
+    };
+    let defaults = onegin::config::Config::default().server;
+    let seconds = |key: &str| value(key).parse::<u64>().unwrap();
+    assert_eq!(value("Type"), "notify-reload");
+    assert!(seconds("TimeoutStopSec") > defaults.shutdown_timeout_sec);
+    assert!(seconds("WatchdogSec") > 0);
+    let files = seconds("LimitNOFILE");
+    assert!(files > 2 * defaults.max_connections.get() as u64);
+    // The folder it works in is the one it may write to.
+    let folder = format!("/var/lib/{}", value("StateDirectory"));
+    assert_eq!(value("WorkingDirectory"), folder);
+}
