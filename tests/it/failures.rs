@@ -9,6 +9,7 @@ use std::{
     num::NonZeroU32,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
     thread,
@@ -209,6 +210,53 @@ on_each_database! {
         app.client().post("/post_notification_json", "", body.as_bytes()).accepted();
         app.eventually("the only thread is still there", || texts(&app) == ["still at work"]);
         assert_eq!(app.client().get("/healthz").status, 200);
+    }
+
+    fn a_panic_at_parked_items_is_counted_and_later_ones_are_still_sent(database) {
+        let bears_nobody = Arc::new(AtomicBool::new(false));
+        let unbearable = Arc::clone(&bears_nobody);
+        let mut app = TestApp::start_with(database, |setting| {
+            // Half of it for one app.
+            setting.config.sender.sender_queue_limit = 10.try_into().unwrap();
+            setting.hooks.ended = Some(Arc::new(move |ended| {
+                assert!(!unbearable.load(Ordering::SeqCst), "{ended:?}");
+            }));
+        });
+        prepare(&mut app);
+        app.post_events(&[login(13, 1, "tokM", 1)]);
+        app.finish();
+        // Fills the queue of a push service that is away; the last one is parked.
+        let park = |app: &TestApp, user: i64, content: &str| {
+            app.simulator.fcm().set_online(false);
+            let fill: Vec<Value> = (0..5).map(|_| direct(1, "fills the queue")).collect();
+            for notifications in [fill, vec![direct(user, content)]] {
+                let body = json!({ "notifications": notifications }).to_string();
+                app.client().post("/post_notification_json", "", body.as_bytes()).accepted();
+                app.eventually("the queue is full", || {
+                    app.client().get("/get_gcm_sender_queue").body == "5"
+                });
+            }
+            app.eventually("it is parked", || app.metric("onegin_parked_items") == 1);
+        };
+        park(&app, 13, "nobody's");
+        // When its turn comes, it has no device any more, which nobody bears.
+        let devices = app.pipeline.storage().devices(LoginId(13)).unwrap();
+        assert!(app.pipeline.storage().delete_device(devices[0].id).unwrap());
+        bears_nobody.store(true, Ordering::SeqCst);
+        app.simulator.fcm().set_online(true);
+        app.eventually("the panic is counted", || app.metric("onegin_worker_panics_total") == 1);
+        bears_nobody.store(false, Ordering::SeqCst);
+        app.eventually("the queue is empty", || {
+            app.client().get("/get_gcm_sender_queue").body == "0"
+        });
+        park(&app, 1, "still at work");
+        assert_eq!(app.pipeline.vital_signs().dead_stage(), None);
+        app.simulator.fcm().set_online(true);
+        app.eventually("the parked one arrives", || texts(&app).contains(&"still at work".to_owned()));
+        assert_eq!(app.metric("onegin_worker_panics_total"), 1);
+        app.eventually("only what panicked is left to the next start", || {
+            app.metric("onegin_journal_requests") == 1
+        });
     }
 
     fn who_has_no_device_or_is_unknown_gets_nothing_and_no_row(database) {
