@@ -36,14 +36,19 @@ impl Answer {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("the daemon listens");
+        Self::try_connect(address).expect("the daemon listens")
+    }
+
+    /// Connects to a daemon that may be killed meanwhile.
+    pub(crate) fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
+        Some(Self {
             stream: BufReader::new(stream),
-        }
+        })
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {

@@ -48,7 +48,10 @@ mod folding;
 
 mod foreign;
 
+mod drain;
+mod kill;
 mod service_manager;
+mod site;
 
 mod pushkin_blacklist;
 
