@@ -1,6 +1,11 @@
 //! `onegin --configuration FILE`: the daemon, and `--upgrade-db`.
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use journal::Durability;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -102,7 +107,8 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    signals.exit_at_once_on_the_next(is_durable);
+    let main_log = OpenLog(Arc::new(Mutex::new(Some(main_log))));
+    signals.exit_at_once_on_the_next(is_durable, main_log.clone());
     let limit = Duration::from_secs(config.server.shutdown_timeout_sec);
     service_manager.stopping(limit);
     if let Some(watchdog) = &watchdog {
@@ -110,16 +116,29 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
     }
     let kept_or_sent = pipeline.stop(limit);
     drop(watchdog);
-    if kept_or_sent {
+    let code = if kept_or_sent {
         if is_durable {
             info!("stopped; what was accepted is sent or in the journal");
         } else {
             info!("stopped, everything accepted was sent");
         }
-        Ok(ExitCode::SUCCESS)
+        ExitCode::SUCCESS
     } else {
         error!("stopped with work left; it is lost, durability is memory");
-        Ok(ExitCode::FAILURE)
+        ExitCode::FAILURE
+    };
+    main_log.close();
+    Ok(code)
+}
+
+/// The main log near the end: whoever ends the program closes it, which writes its last lines.
+#[derive(Clone)]
+struct OpenLog(Arc<Mutex<Option<MainLog>>>);
+
+impl OpenLog {
+    fn close(&self) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(open.take());
     }
 }
 
@@ -187,7 +206,7 @@ impl Signals {
     }
 
     /// A second stop signal means that the operator does not want to wait for the drain.
-    fn exit_at_once_on_the_next(mut self, is_durable: bool) {
+    fn exit_at_once_on_the_next(mut self, is_durable: bool, main_log: OpenLog) {
         std::thread::spawn(move || {
             self.wait_for_stop();
             if is_durable {
@@ -199,6 +218,7 @@ impl Signals {
                     "told to stop again: exiting at once; what is not sent is lost, durability is memory"
                 );
             }
+            main_log.close();
             std::process::exit(1);
         });
     }

@@ -9,11 +9,12 @@ use std::{
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use simulator::Options;
+use simulator::{Action, Options, Rule};
 
 use crate::{
-    app::{eventually, login},
+    app::{LIMIT, eventually, login},
     commands::Daemon,
+    database::Database,
     http::Client,
     site::{Site, drained, each_once, metric, post_events},
 };
@@ -170,4 +171,27 @@ on_each_database! {
         let small = ("SENDER__SENDER_QUEUE_LIMIT", "10000");
         stops_at_its_limit(&site, &[small], "parked");
     }
+}
+
+#[test]
+fn a_second_signal_exits_at_once_and_the_journal_has_what_was_not_sent() {
+    let site = Site::new(Database::Sqlite, options());
+    let mut daemon = site.start(&[]);
+    post_events(&daemon, &[login(1, 2, &token(1), 1)]);
+    drained(&daemon);
+    site.simulator.script().add(Rule::new(Action::Silence));
+    let body = json!({"notifications": [{"login_id": 1, "title": "T", "content": "kept"}]});
+    Client::connect(daemon.address)
+        .post("/post_notification_json", "", body.to_string().as_bytes())
+        .accepted();
+    site.simulator.apns().wait_for(1, LIMIT).unwrap();
+    daemon.signal(Signal::TERM);
+    let log = || site.main_log();
+    eventually("it drains", || log().contains("stopping: no new requests"));
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.process.wait().unwrap().code(), Some(1));
+    let second = "told to stop again: exiting at once; what is not sent is in the journal";
+    assert!(log().contains(second), "{}", log());
+    assert!(!log().contains("is lost"), "{}", log());
+    assert_eq!(left(&site), HashSet::from(["kept".to_owned()]));
 }
