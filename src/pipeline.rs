@@ -28,7 +28,7 @@ use journal::Durability;
 use model::{Clock, MetricName, QueueName, Request};
 use notification_log::NotificationLog;
 use processor::{LAST_SENT_INTERVAL, Observer, Outlets, Processor, Route, Stages};
-use prometheus_client::registry::Registry;
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use queue::{Limits, Monitor, PanicCounter, QueueCollector, WhenFull, bounded};
 use sender::{PoolSettings, SenderThread, apns};
 use servlet::{Depth, Depths, Doors, Intake, Server};
@@ -153,6 +153,8 @@ impl Pipeline {
             when_full: config.sender.when_full,
             parking: parking.clone(),
         };
+        let processor_metrics = processor::Metrics::register(&mut registry, panics);
+        let held_up = processor_metrics.held_up.clone();
         let (requests, request_queue) =
             bounded::<Request>(QueueName::Request, request_limits(config));
         let processor = Processor::start(
@@ -166,7 +168,7 @@ impl Pipeline {
                     finisher: keeping.finisher(),
                 }),
                 clock: clock.clone(),
-                metrics: processor::Metrics::register(&mut registry, panics),
+                metrics: processor_metrics,
                 events: config.event.clone(),
                 observer: hooks.ended,
                 last_sent_interval: hooks.last_sent_interval.unwrap_or(LAST_SENT_INTERVAL),
@@ -193,7 +195,7 @@ impl Pipeline {
                 admission: keeping.admission(parking),
                 clock,
             },
-            readiness: readiness(storage.clone(), keeping.obstacle()),
+            readiness: readiness(storage.clone(), held_up, keeping.obstacle()),
             metrics_text: telemetry::exposition(registry),
             metrics,
         };
@@ -339,15 +341,20 @@ fn request_limits(config: &Config) -> Limits {
     }
 }
 
-/// Ready while the database answers and the journal takes requests; the doors stay open
-/// meanwhile, accepted work waits.
+/// Ready while the database answers and holds no batch up, and the journal takes requests; the
+/// doors stay open meanwhile, accepted work waits.
 fn readiness(
     storage: Storage,
+    held_up: Gauge,
     obstacle: Arc<dyn Fn() -> Option<&'static str> + Send + Sync>,
 ) -> servlet::Readiness {
     Arc::new(move || {
         if !storage.is_reachable() {
             return Err("the database does not answer".to_owned());
+        }
+        // A full disk is no reason for it not to answer.
+        if held_up.get() > 0 {
+            return Err("the database cannot be written".to_owned());
         }
         obstacle().map_or(Ok(()), |obstacle| Err(obstacle.to_owned()))
     })

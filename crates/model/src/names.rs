@@ -60,6 +60,8 @@ pub enum MetricName {
     WorkerPanics,
     /// Batches processed.
     Batches,
+    /// Batches that wait for the database.
+    BatchesHeldUp,
     /// Messages and items that ended without a notification, by reason.
     ItemsEnded,
     /// Notifications made.
@@ -139,6 +141,10 @@ impl MetricName {
             Self::QueueRefused => ("queue_refused", "what a full queue turned away"),
             Self::WorkerPanics => ("worker_panics", "panics caught in worker threads"),
             Self::Batches => ("batches", "batches processed"),
+            Self::BatchesHeldUp => (
+                "batches_held_up",
+                "batches that wait for a database that is away or cannot be written",
+            ),
             Self::ItemsEnded => (
                 "items_ended",
                 "items and messages that ended without a notification, by reason",

@@ -2,7 +2,7 @@
 
 use model::MetricName;
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 
@@ -16,6 +16,8 @@ pub struct Metrics {
     pub batches: Counter,
     /// Notifications made.
     pub notifications: Counter,
+    /// Batches that wait for a database that is away or cannot be written.
+    pub held_up: Gauge,
     /// Panics caught in processor threads.
     pub panics: queue::PanicCounter,
     ended: [Counter; EndReason::ALL.len()],
@@ -33,12 +35,16 @@ impl Metrics {
         ] {
             registry.register(name.as_str(), name.help(), counter.clone());
         }
+        let held_up = Gauge::default();
+        let name = MetricName::BatchesHeldUp;
+        registry.register(name.as_str(), name.help(), held_up.clone());
         let ended = Family::<[(&'static str, &'static str); 1], Counter>::default();
         let name = MetricName::ItemsEnded;
         registry.register(name.as_str(), name.help(), ended.clone());
         Self {
             batches,
             notifications,
+            held_up,
             panics,
             ended: EndReason::ALL
                 .map(|reason| ended.get_or_create(&[("reason", reason.as_str())]).clone()),

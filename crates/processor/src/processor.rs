@@ -1,8 +1,8 @@
 //! The processor threads: take a batch, fold it through storage, send what comes of it.
 //!
-//! A database that does not answer is waited for: what was accepted is not given up. A batch
-//! that the database refuses while it serves others is taken apart, so that one poisonous
-//! request costs itself only.
+//! A database that is away, or cannot be written, is waited for: what was accepted is not given
+//! up. A batch that the database refuses while it serves others is taken apart, so that one
+//! poisonous request costs itself only.
 
 use std::{
     collections::HashSet,
@@ -16,6 +16,7 @@ use model::{
     Request, UnixMs,
 };
 use queue::{Consumer, Pulse, Taken, Workers};
+use prometheus_client::metrics::gauge::Gauge;
 use storage::{Storage, StorageError};
 use tracing::{error, info, warn};
 
@@ -38,6 +39,8 @@ const TRIES: u32 = 3;
 /// Waits between tries double from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// Between two words about the same outage.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// What the processor works with; everything is passed in.
 #[derive(Clone)]
@@ -211,23 +214,28 @@ impl Worker {
         true
     }
 
-    /// Processes the orders as one batch.
+    /// Processes the orders as one batch. An outage is waited for, however long it lasts.
     fn process_together(&self, orders: &[Order<'_>]) -> Processed {
         let mut wait = FIRST_WAIT;
         let mut refusals = 0;
+        let mut outage = None;
         loop {
-            match self.try_together(orders) {
-                Ok(()) => return Processed::Done,
-                Err(error) => {
-                    let alive = self.stages.storage.ping().is_ok();
-                    // What broke may be back by the time of the ping: that is no refusal.
-                    refusals += u32::from(alive && !error.is_outage());
-                    if refusals == TRIES {
-                        error!(%error, "the database refuses a batch");
-                        return Processed::Refused;
-                    }
-                    warn!(%error, alive, wait_ms = wait.as_millis(), "a batch failed, trying again");
+            let Err(error) = self.try_together(orders) else {
+                return Processed::Done;
+            };
+            if self.stages.storage.is_away(&error) {
+                let held_up = &self.stages.metrics.held_up;
+                outage
+                    .get_or_insert_with(|| Outage::begin(held_up))
+                    .warn(&error, wait);
+            } else {
+                refusals += 1;
+                let error: &dyn std::error::Error = &error;
+                if refusals == TRIES {
+                    error!(error, "the database refuses a batch");
+                    return Processed::Refused;
                 }
+                warn!(error, "the database refuses a batch, trying again");
             }
             // Only disconnection ends the wait early: the program stops and leaves the work.
             if self.stopped.recv_timeout(wait)
@@ -394,6 +402,45 @@ fn address(
             content: Arc::clone(&content),
             receipt: receipt.clone(),
         });
+    }
+}
+
+/// A batch that waits for the database: counted while it does.
+struct Outage<'m> {
+    held_up: &'m Gauge,
+    warned: Option<Instant>,
+}
+
+impl<'m> Outage<'m> {
+    fn begin(held_up: &'m Gauge) -> Self {
+        held_up.inc();
+        Self {
+            held_up,
+            warned: None,
+        }
+    }
+
+    /// Says so at first and then once a minute: it may last for days.
+    fn warn(&mut self, error: &StorageError, wait: Duration) {
+        if self
+            .warned
+            .is_some_and(|warned| warned.elapsed() < BETWEEN_WARNINGS)
+        {
+            return;
+        }
+        self.warned = Some(Instant::now());
+        let error: &dyn std::error::Error = error;
+        warn!(
+            error,
+            wait_ms = wait.as_millis(),
+            "the database cannot be used, a batch waits for it"
+        );
+    }
+}
+
+impl Drop for Outage<'_> {
+    fn drop(&mut self) {
+        self.held_up.dec();
     }
 }
 

@@ -7,7 +7,7 @@ use diesel::{
     result::{ConnectionError, DatabaseErrorKind, Error as QueryError},
 };
 
-use crate::{catalogue::MAX_LOCALIZATIONS, users::Refused};
+use crate::{catalogue::MAX_LOCALIZATIONS, outage::is_outage, users::Refused};
 
 /// Why an operation on the database failed.
 #[derive(Debug, thiserror::Error)]
@@ -117,8 +117,10 @@ impl StorageError {
 }
 
 impl StorageError {
-    /// Whether the database was not there to refuse anything: no connection, one that broke, or
-    /// a SQLite file that somebody else holds. The same call must be made again, however often.
+    /// Whether the database says that it cannot, and not that it will not: no connection, one that
+    /// broke, a full or failing disk, a read-only server, a SQLite file that somebody else holds.
+    /// The same call must be made again, however often. [`crate::Storage::is_away`] asks the
+    /// database where its answer leaves it open.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         match self {
@@ -143,27 +145,6 @@ impl StorageError {
         }
     }
 }
-
-fn is_outage(error: &QueryError) -> bool {
-    match error {
-        QueryError::DatabaseError(kind, information) => {
-            matches!(
-                kind,
-                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand
-            ) || information.message() == SQLITE_BUSY
-        }
-        QueryError::RollbackErrorOnCommit {
-            rollback_error,
-            commit_error,
-        } => is_outage(rollback_error) || is_outage(commit_error),
-        QueryError::BrokenTransactionManager => true,
-        _ => false,
-    }
-}
-
-/// What SQLite says when it has waited for the file as long as it was told to. Diesel has no kind
-/// for it.
-const SQLITE_BUSY: &str = "database is locked";
 
 /// Diesel gives no code for a deadlock, a full disk, a busy file or a server that is stopping:
 /// all are `Unknown`, and all pass.
@@ -234,39 +215,4 @@ pub enum UpgradeError {
     /// The list of migrations.
     #[error("failed to list the migrations")]
     List(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(kind: DatabaseErrorKind, message: &str) -> QueryError {
-        QueryError::DatabaseError(kind, Box::new(message.to_owned()))
-    }
-
-    #[test]
-    fn a_broken_connection_and_a_locked_file_are_outages_and_an_answer_is_not() {
-        let closed = || refused(DatabaseErrorKind::ClosedConnection, "");
-        let duplicate = || refused(DatabaseErrorKind::UniqueViolation, "duplicate key");
-        let on_commit = |commit_error| QueryError::RollbackErrorOnCommit {
-            rollback_error: Box::new(duplicate()),
-            commit_error: Box::new(commit_error),
-        };
-        for outage in [
-            closed(),
-            refused(DatabaseErrorKind::UnableToSendCommand, "no connection"),
-            refused(DatabaseErrorKind::Unknown, "database is locked"),
-            on_commit(closed()),
-        ] {
-            assert!(is_outage(&outage), "{outage:?}");
-            assert!(StorageError::Fold(outage).is_outage());
-        }
-        for answer in [
-            duplicate(),
-            refused(DatabaseErrorKind::Unknown, "smallint out of range"),
-            on_commit(duplicate()),
-        ] {
-            assert!(!is_outage(&answer), "{answer:?}");
-        }
-    }
 }

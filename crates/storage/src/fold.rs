@@ -21,7 +21,7 @@ use crate::{
     Storage, StorageError,
     connection::Connections,
     cooldown::Won,
-    error,
+    error, outage,
     users::{Changes, Claim, DeviceRow, LoginRow, Start, Users},
 };
 
@@ -113,6 +113,9 @@ impl Interrupted {
             // SQLite has waited for the file already, as long as it should.
             Self::Query(error) => match connections {
                 Connections::Sqlite { .. } => false,
+                Connections::Postgres(_) if outage::is_outage(error) => {
+                    outage::is_worth_another_connection(error)
+                }
                 Connections::Postgres(_) => error::is_temporary(error),
             },
         }

@@ -12,6 +12,8 @@ mod config;
 
 mod error;
 
+mod outage;
+
 #[macro_use]
 mod connection;
 

@@ -18,8 +18,8 @@ use crate::{
     Catalogue, DatabaseConfig, StorageError,
     catalogue::{self, Current},
     config::Target,
-    connection::{self, Connections, Role},
-    migrate,
+    connection::{self, Connections, Lease, Role},
+    migrate, outage,
     users::Limits,
 };
 
@@ -133,6 +133,25 @@ impl Storage {
         on_connection!(self.0.connections.reader()?, connection => sql_query("SELECT 1").execute(connection))
             .map_err(StorageError::Ping)?;
         Ok(())
+    }
+
+    /// Whether an operation failed because the database cannot work now, whoever asks and whatever
+    /// for, so that the same operation must be tried again for as long as that lasts. Where the
+    /// error leaves it open, PostgreSQL is asked for a small write; blocks for a few seconds then
+    /// at most.
+    #[must_use]
+    pub fn is_away(&self, error: &StorageError) -> bool {
+        error.is_outage() || self.try_to_write().is_err()
+    }
+
+    fn try_to_write(&self) -> Result<(), StorageError> {
+        match self.0.connections.reader()? {
+            // Its texts are always the same: what they do not say is not so.
+            Lease::Sqlite(_) => self.ping(),
+            Lease::Postgres(mut lease) => {
+                outage::try_to_write(&mut lease).map_err(StorageError::Ping)
+            }
+        }
     }
 
     /// SQL statements that callers have caused since the opening, `BEGIN` and `COMMIT` too; not
