@@ -8,21 +8,26 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use model::{DeviceToken, Feedback, LoginId, Platform, Provider};
 
-/// The same statements with one for each device, in the order of their first mention.
-pub(crate) fn coalesce(feedback: impl IntoIterator<Item = Feedback>) -> Vec<Feedback> {
+/// The same statements with one for each device, in the order of their first mention. What comes
+/// with them is joined: `join` is given an earlier one's and a later one's.
+pub(crate) fn coalesce<S>(
+    feedback: impl IntoIterator<Item = (Feedback, S)>,
+    join: impl Fn(&mut S, S),
+) -> Vec<(Feedback, S)> {
     let mut places = HashMap::new();
-    let mut statements: Vec<Feedback> = Vec::new();
-    for statement in feedback {
+    let mut statements: Vec<(Feedback, S)> = Vec::new();
+    for (statement, share) in feedback {
         match places.entry(device(&statement)) {
             Entry::Vacant(place) => {
                 place.insert(statements.len());
-                statements.push(statement);
+                statements.push((statement, share));
             }
             Entry::Occupied(place) => {
-                let earlier = &mut statements[*place.get()];
+                let (earlier, joined) = &mut statements[*place.get()];
                 if outweighs(&statement, earlier) {
                     *earlier = statement;
                 }
+                join(joined, share);
             }
         }
     }
@@ -73,6 +78,15 @@ mod tests {
     use model::UnixMs;
 
     use super::*;
+
+    fn coalesce(feedback: impl IntoIterator<Item = Feedback>) -> Vec<Feedback> {
+        let feedback = feedback.into_iter().map(|feedback| (feedback, ()));
+        let coalesced = super::coalesce(feedback, |(), ()| ());
+        coalesced
+            .into_iter()
+            .map(|(feedback, ())| feedback)
+            .collect()
+    }
 
     fn unregistered(platform: Platform, token: &str, since: Option<i64>) -> Feedback {
         Feedback::Unregistered {

@@ -2,10 +2,13 @@
 //!
 //! Feedback comes in through a bounded queue; device rows change. It is advice, not record: what
 //! is lost comes again as the answer to the next push to that token, so a sender never waits for
-//! this stage, and a database that stays away costs feedback and nothing else.
+//! this stage. A database that is away is waited for; what does not fit into the queue meanwhile
+//! is dropped and counted.
 #![forbid(unsafe_code)]
 
 mod coalesce;
+
+mod waiting;
 
 mod post_processor;
 

@@ -17,7 +17,8 @@ pub struct Metrics {
     pub replaced: Counter,
     /// Feedback that changed no row: there is none any more, or its user came back since.
     pub without_effect: Counter,
-    /// Feedback given up: by senders where the queue was full, here where the database stayed away.
+    /// Feedback given up: by senders where the queue was full, here where a living database refused
+    /// it again and again, or at a stop without the database.
     pub dropped: Counter,
     /// Panics caught in the thread; one counter for all worker threads of the program.
     pub panics: PanicCounter,

@@ -1,7 +1,9 @@
 //! The stage: takes feedback out of its queue until all senders are gone.
 //!
-//! A database that fails is asked again with back-off, for about half a minute; then the batch
-//! is dropped and counted. Meanwhile the queue fills, and senders drop and count what does not fit.
+//! A database that is away is asked again for as long as it is; what comes meanwhile is joined to
+//! what waits, so that the queue fills with devices and not with repetitions. When it is full all
+//! the same, senders drop and count what does not fit. What a living database refuses is dropped
+//! and counted after half a minute.
 
 use std::{
     error::Error,
@@ -14,7 +16,7 @@ use queue::{Consumer, Pulse, Taken, Workers};
 use storage::{FeedbackCounts, Storage};
 use tracing::{error, info, warn};
 
-use crate::{Metrics, coalesce::coalesce};
+use crate::{Metrics, waiting::Waiting};
 
 /// Feedback written together.
 const BATCH: usize = 500;
@@ -25,6 +27,7 @@ struct Patience {
     /// Doubled after each try.
     first_wait: Duration,
     longest_wait: Duration,
+    /// Of what a living database refuses.
     tries: u32,
 }
 
@@ -34,6 +37,15 @@ const PATIENCE: Patience = Patience {
     longest_wait: Duration::from_secs(5),
     tries: 12,
 };
+
+/// Why feedback was not written.
+#[derive(Debug)]
+enum Unwritten {
+    /// The database cannot be used now, whatever for.
+    Away(Box<dyn Error>),
+    /// It can, and will not do this.
+    Refused(Box<dyn Error>),
+}
 
 /// The running post-processor.
 #[derive(Debug)]
@@ -47,21 +59,28 @@ pub struct PostProcessor {
 #[must_use]
 pub fn start(queue: &Consumer<Feedback>, storage: Storage, metrics: &Metrics) -> PostProcessor {
     start_writing(queue, metrics, PATIENCE, move |feedback| {
-        storage.apply_feedback(feedback)
+        storage.apply_feedback(feedback).map_err(|error| {
+            if storage.is_away(&error) {
+                Unwritten::Away(error.into())
+            } else {
+                Unwritten::Refused(error.into())
+            }
+        })
     })
 }
 
-fn start_writing<E: Error + 'static>(
+fn start_writing(
     queue: &Consumer<Feedback>,
     metrics: &Metrics,
     patience: Patience,
-    write: impl Fn(&[Feedback]) -> Result<FeedbackCounts, E> + Clone + Send + 'static,
+    write: impl Fn(&[Feedback]) -> Result<FeedbackCounts, Unwritten> + Clone + Send + 'static,
 ) -> PostProcessor {
     let (owner, ownership) = bounded(0);
-    let counters = metrics.clone();
+    let (counters, arrivals) = (metrics.clone(), queue.clone());
     let make_work = move || {
         let post = Post {
             write: write.clone(),
+            arrivals: arrivals.clone(),
             metrics: counters.clone(),
             patience,
             owner: ownership.clone(),
@@ -101,74 +120,112 @@ impl PostProcessor {
 struct Post<W> {
     /// Writes to storage.
     write: W,
+    /// The queue, for what comes while the database is away.
+    arrivals: Consumer<Feedback>,
     metrics: Metrics,
     patience: Patience,
     /// Disconnected when nobody waits for the work any more: then a failed try is not repeated.
     owner: Receiver<()>,
 }
 
-impl<W, E> Post<W>
+impl<W> Post<W>
 where
-    W: Fn(&[Feedback]) -> Result<FeedbackCounts, E>,
-    E: Error + 'static,
+    W: Fn(&[Feedback]) -> Result<FeedbackCounts, Unwritten>,
 {
-    /// Writes one batch, or gives it up. Its slots are held until then: it counts as queued.
+    /// Writes what is in the batch, and what comes while that cannot be done, or gives it up. Its
+    /// slots are held until then: it counts as queued.
     fn apply(&self, batch: &mut Vec<Taken<Feedback>>) {
-        let (feedback, slots): (Vec<_>, Vec<_>) = batch
-            .drain(..)
-            .map(|taken| (taken.value, taken.slot))
-            .unzip();
-        let told = feedback.len();
-        let feedback = coalesce(feedback);
-        match self.write_patiently(&feedback) {
-            Some(counts) => self.metrics.count(counts),
-            None => {
-                self.metrics.dropped.inc_by(told as u64);
+        let mut waiting = Waiting::default();
+        waiting.add(batch.drain(..));
+        let mut trouble = Trouble::new(self.patience);
+        while waiting.len() > 0 {
+            match (self.write)(waiting.first(BATCH)) {
+                Ok(counts) => {
+                    waiting.remove(BATCH);
+                    self.metrics.count(counts);
+                    trouble.is_over();
+                    continue;
+                }
+                Err(Unwritten::Away(error)) => trouble.away(&*error, waiting.len()),
+                Err(Unwritten::Refused(error)) => {
+                    if trouble.refused(&*error, waiting.first(BATCH).len()) {
+                        self.metrics.dropped.inc_by(waiting.remove(BATCH));
+                        trouble = Trouble::new(self.patience);
+                        continue;
+                    }
+                }
+            }
+            let waited = self.owner.recv_timeout(trouble.next_wait());
+            self.arrivals.take_available(batch, usize::MAX);
+            waiting.add(batch.drain(..));
+            if waited != Err(RecvTimeoutError::Timeout) {
+                let devices = waiting.len();
+                warn!(devices, "stopped with feedback about tokens unwritten");
+                self.metrics.dropped.inc_by(waiting.remove(devices));
             }
         }
-        drop(slots);
+    }
+}
+
+/// How long it has been going wrong.
+struct Trouble {
+    patience: Patience,
+    wait: Duration,
+    refusals: u32,
+    told: bool,
+}
+
+impl Trouble {
+    fn new(patience: Patience) -> Self {
+        Self {
+            patience,
+            wait: patience.first_wait,
+            refusals: 0,
+            told: false,
+        }
     }
 
-    /// Returns `None` when all tries failed, or one did and nobody waits for the result any more.
-    fn write_patiently(&self, feedback: &[Feedback]) -> Option<FeedbackCounts> {
-        let devices = feedback.len();
-        let mut wait = self.patience.first_wait;
-        let mut tried = 0;
-        loop {
-            tried += 1;
-            let error = match (self.write)(feedback) {
-                Ok(counts) => {
-                    if tried > 1 {
-                        info!("feedback about tokens is written again");
-                    }
-                    return Some(counts);
-                }
-                Err(error) => error,
-            };
-            let error = &error as &(dyn Error + 'static);
-            if tried >= self.patience.tries {
-                error!(
-                    error,
-                    devices, "gave up feedback about tokens, the next push to each repairs it"
-                );
-                return None;
-            }
-            if tried == 1 {
-                warn!(
-                    error,
-                    devices, "cannot write feedback about tokens, trying again"
-                );
-            }
-            match self.owner.recv_timeout(wait) {
-                Err(RecvTimeoutError::Timeout) => {
-                    wait = (wait * 2).min(self.patience.longest_wait);
-                }
-                Ok(()) | Err(RecvTimeoutError::Disconnected) => {
-                    warn!(devices, "stopped with feedback about tokens unwritten");
-                    return None;
-                }
-            }
+    fn away(&mut self, error: &(dyn Error + 'static), devices: usize) {
+        if !self.told {
+            warn!(
+                error,
+                devices, "feedback about tokens waits for the database"
+            );
+            self.told = true;
         }
+    }
+
+    /// Whether this was once too often.
+    fn refused(&mut self, error: &(dyn Error + 'static), devices: usize) -> bool {
+        self.refusals += 1;
+        if self.refusals >= self.patience.tries {
+            error!(
+                error,
+                devices, "gave up feedback about tokens, the next push to each repairs it"
+            );
+            return true;
+        }
+        if self.refusals == 1 {
+            warn!(
+                error,
+                devices, "cannot write feedback about tokens, trying again"
+            );
+            self.told = true;
+        }
+        false
+    }
+
+    fn next_wait(&mut self) -> Duration {
+        let wait = self.wait;
+        self.wait = (wait * 2).min(self.patience.longest_wait);
+        wait
+    }
+
+    fn is_over(&mut self) {
+        if self.told {
+            info!("feedback about tokens is written again");
+        }
+        *self = Self::new(self.patience);
     }
 }
 

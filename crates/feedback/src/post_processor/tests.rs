@@ -10,9 +10,13 @@ use tempfile::TempDir;
 
 use super::*;
 
-#[derive(Debug, thiserror::Error)]
-#[error("the database is away")]
-struct Away;
+fn away() -> Unwritten {
+    Unwritten::Away("the database is away".into())
+}
+
+fn refused() -> Unwritten {
+    Unwritten::Refused("the database refuses it".into())
+}
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
@@ -105,9 +109,13 @@ fn what_push_services_said_is_in_the_device_rows_when_it_has_ended() {
     assert_eq!(metrics.dropped.get(), 0);
 }
 
-/// Sends `feedback` to a database that is away for the first `failures` tries. Returns the
-/// metrics and the number of tries.
-fn written_after(failures: u32, tries: u32, feedback: &[Feedback]) -> (Metrics, u32) {
+/// Sends `feedback` to a database that fails the first `failures` tries. Returns the metrics and
+/// the number of tries.
+fn written_after(
+    failures: u32,
+    failure: fn() -> Unwritten,
+    feedback: &[Feedback],
+) -> (Metrics, u32) {
     let (producer, consumer) = queue();
     for feedback in feedback {
         send(&producer, feedback.clone());
@@ -119,35 +127,81 @@ fn written_after(failures: u32, tries: u32, feedback: &[Feedback]) -> (Metrics, 
     let trying = Arc::clone(&tried);
     let write = move |feedback: &[Feedback]| {
         if trying.fetch_add(1, Ordering::Relaxed) < failures {
-            return Err(Away);
+            return Err(failure());
         }
-        let unregistered = feedback.len() as u64;
-        Ok(FeedbackCounts {
-            unregistered,
-            ..FeedbackCounts::default()
-        })
+        Ok(unregistered_all(feedback))
     };
-    let post_processor = start_writing(&consumer, &metrics, patience(tries), write);
+    let post_processor = start_writing(&consumer, &metrics, patience(4), write);
     assert!(post_processor.join_until(soon()));
     assert_eq!(depth.depth(), 0);
     (metrics, tried.load(Ordering::Relaxed))
 }
 
+fn unregistered_all(feedback: &[Feedback]) -> FeedbackCounts {
+    FeedbackCounts {
+        unregistered: feedback.len() as u64,
+        ..FeedbackCounts::default()
+    }
+}
+
 #[test]
-fn a_database_that_comes_back_gets_everything_once() {
+fn a_database_that_is_away_is_waited_for_and_gets_everything_once() {
     let feedback = [unregistered(1, "a"), unregistered(2, "b")];
-    let (metrics, tried) = written_after(5, 6, &feedback);
-    assert_eq!((metrics.unregistered.get(), tried), (2, 6));
+    let (metrics, tried) = written_after(40, away, &feedback);
+    assert_eq!((metrics.unregistered.get(), tried), (2, 41));
     assert_eq!(metrics.dropped.get(), 0);
 }
 
 #[test]
-fn a_database_that_stays_away_costs_the_batch_and_all_of_it_is_counted() {
+fn what_a_living_database_refuses_is_given_up_and_all_of_it_is_counted() {
     // Three equal ones count three times: that many were told and not written.
     let feedback = [(); 3].map(|()| unregistered(1, "a"));
-    let (metrics, tried) = written_after(u32::MAX, 4, &feedback);
+    let (metrics, tried) = written_after(u32::MAX, refused, &feedback);
     assert_eq!((metrics.unregistered.get(), tried), (0, 4));
     assert_eq!(metrics.dropped.get(), 3);
+}
+
+#[test]
+fn a_refused_batch_costs_itself_and_not_what_waits_behind_it() {
+    let feedback: Vec<Feedback> = (0..700).map(|user| unregistered(user, "a")).collect();
+    let (metrics, tried) = written_after(4, refused, &feedback);
+    assert_eq!((metrics.unregistered.get(), tried), (200, 5));
+    assert_eq!(metrics.dropped.get(), 500);
+}
+
+#[test]
+fn repetitions_that_come_during_an_outage_leave_the_queue_and_devices_stay_in_it() {
+    let (producer, consumer) = queue();
+    let is_away = Arc::new(AtomicU32::new(1));
+    let state = Arc::clone(&is_away);
+    let write = move |feedback: &[Feedback]| match state.load(Ordering::Relaxed) {
+        0 => Ok(unregistered_all(feedback)),
+        _ => Err(away()),
+    };
+    let metrics = Metrics::default();
+    let post_processor = start_writing(&consumer, &metrics, patience(4), write);
+    let depth = |expected: usize| {
+        let (_never, pause) = bounded::<()>(0);
+        let limit = soon();
+        while producer.depth() != expected {
+            assert!(Instant::now() < limit, "{} places", producer.depth());
+            assert!(pause.recv_timeout(Duration::from_millis(1)).is_err());
+        }
+    };
+    send(&producer, unregistered(0, "a"));
+    for user in 0..1_200 {
+        for _ in 0..3 {
+            send(&producer, unregistered(user, "a"));
+        }
+    }
+    depth(1_200);
+    assert_eq!(metrics.dropped.get(), 0);
+    is_away.store(0, Ordering::Relaxed);
+    depth(0);
+    drop(producer);
+    assert!(post_processor.join_until(soon()));
+    assert_eq!(metrics.unregistered.get(), 1_200);
+    assert_eq!(metrics.dropped.get(), 0);
 }
 
 #[test]
@@ -164,7 +218,7 @@ fn a_stop_does_not_wait_for_a_database_that_is_away() {
     let write = move |_: &[Feedback]| {
         // Held by the thread until it ends.
         let _held = &ended;
-        Err::<FeedbackCounts, _>(Away)
+        Err::<FeedbackCounts, _>(away())
     };
     let post_processor = start_writing(&consumer, &metrics, for_ever, write);
     assert!(!post_processor.join_until(Instant::now() + Duration::from_millis(1)));
