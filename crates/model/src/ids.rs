@@ -126,6 +126,14 @@ impl NotificationId {
         name.extend_from_slice(token);
         Self(Uuid::new_v5(&item.request.0, &name))
     }
+
+    /// Stands for the effects of a request's own events (logins, opt-outs) where ends are marked:
+    /// they are in the database, and are not to be applied again. Never a notification's id.
+    #[must_use]
+    pub fn of_effects(request: RequestId) -> Self {
+        // Shorter than any name above.
+        Self(Uuid::new_v5(&request.0, b"effects"))
+    }
 }
 
 impl fmt::Display for NotificationId {

@@ -28,7 +28,7 @@ pub struct Notification {
     pub lane: Lane,
     /// When the door took its request.
     pub accepted_at: UnixMs,
-    /// When it was made; the CSV's `time`.
+    /// The CSV's `time`: when the door took its request, whatever has delayed it since.
     pub created_at: UnixMs,
     /// Not to be delivered after this; the CSV's `time_to_live_ts_bigint`.
     pub expires_at: UnixMs,
@@ -46,12 +46,13 @@ pub struct Notification {
 
 impl Notification {
     /// When a notification stops being worth delivering: a message's life counts from the event's
-    /// time, the default one from now.
+    /// time, the default one from when the door took the request. Neither starts anew when the
+    /// request is processed again.
     #[must_use]
-    pub fn expiry(life_ms: Option<i64>, event_at: Option<UnixMs>, now: UnixMs) -> UnixMs {
+    pub fn expiry(life_ms: Option<i64>, event_at: Option<UnixMs>, accepted_at: UnixMs) -> UnixMs {
         match (life_ms, event_at) {
             (Some(life_ms), Some(event_at)) => event_at.plus_ms(life_ms),
-            _ => now.plus_ms(DEFAULT_LIFE_MS),
+            _ => accepted_at.plus_ms(DEFAULT_LIFE_MS),
         }
     }
 }

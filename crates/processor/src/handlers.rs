@@ -19,6 +19,8 @@ pub(crate) enum Effect {
     LogIn(Login),
     /// A user turns exactly these messages off.
     TurnOff(Vec<i32>),
+    /// One of the two, and it is in the database already.
+    Applied,
 }
 
 /// An event that asks for something it does not say properly.

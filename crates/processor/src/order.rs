@@ -38,6 +38,14 @@ impl<'r> Order<'r> {
         })
     }
 
+    /// Whether its events' own effects are to be applied. What was parked, or has come back after
+    /// a crash, may have had them: again, hours later, they would undo what its users have done
+    /// since.
+    pub(crate) fn applies_effects(&self) -> bool {
+        let applied = NotificationId::of_effects(self.request.id);
+        self.part.is_none() && !self.request.ended.contains(applied)
+    }
+
     /// Whether a notification is to be sent: it has not ended before, and is not another push
     /// service's than what was left.
     pub(crate) fn sends(&self, notification: NotificationId, platform: Platform) -> bool {

@@ -52,11 +52,11 @@ pub(crate) enum Recording {
 }
 
 /// Applies `work` in order.
-pub(crate) fn plan<'b>(work: &[Work<'b>], users: &mut Users, now: UnixMs) -> Plan<'b> {
+pub(crate) fn plan<'b>(work: &[Work<'b>], users: &mut Users) -> Plan<'b> {
     let mut plan = Plan::default();
     for step in work {
         match &step.task {
-            Task::Direct(direct) => plan.add_direct(step, direct, users, now),
+            Task::Direct(direct) => plan.add_direct(step, direct, users),
             Task::Event {
                 event,
                 effect,
@@ -76,7 +76,7 @@ pub(crate) fn plan<'b>(work: &[Work<'b>], users: &mut Users, now: UnixMs) -> Pla
                     plan.end(step, event.login, MessageId::DIRECT, EndReason::Recorded);
                 }
                 for play in *plays {
-                    match draft(step, play, event, filter.as_ref(), users, now) {
+                    match draft(step, play, event, filter.as_ref(), users) {
                         Ok(draft) => plan.drafts.push(draft),
                         Err(reason) => plan.end(step, event.login, play.message.id, reason),
                     }
@@ -90,7 +90,7 @@ pub(crate) fn plan<'b>(work: &[Work<'b>], users: &mut Users, now: UnixMs) -> Pla
 /// The event's own effect; false, with a word in the log, where storage cannot take it.
 fn apply(step: &Work<'_>, effect: &Effect, event: &Event, users: &mut Users) -> bool {
     let applied = match effect {
-        Effect::None => Ok(()),
+        Effect::None | Effect::Applied => Ok(()),
         Effect::LogIn(login) => users.log_in(login),
         Effect::TurnOff(ids) => users.set_blacklist(event.login, ids.clone()),
     };
@@ -107,7 +107,6 @@ fn draft<'b>(
     event: &Event,
     filter: Option<&(Platform, DeviceToken)>,
     users: &mut Users,
-    now: UnixMs,
 ) -> Result<Draft<'b>, EndReason> {
     let message = &play.message;
     if users.is_blacklisted(event.login, message.id) {
@@ -140,7 +139,11 @@ fn draft<'b>(
         login: event.login,
         content,
         addresses,
-        expires_at: Notification::expiry(message.expiry_millis, event.timestamp, now),
+        expires_at: Notification::expiry(
+            message.expiry_millis,
+            event.timestamp,
+            step.request.accepted_at,
+        ),
         recording,
     })
 }
@@ -153,13 +156,7 @@ fn owned(addresses: Vec<(Platform, &DeviceToken)>) -> Vec<(Platform, DeviceToken
 }
 
 impl<'b> Plan<'b> {
-    fn add_direct(
-        &mut self,
-        step: &Work<'b>,
-        direct: &DirectNotification,
-        users: &Users,
-        now: UnixMs,
-    ) {
+    fn add_direct(&mut self, step: &Work<'b>, direct: &DirectNotification, users: &Users) {
         let addresses = owned(users.addresses(direct.login));
         if addresses.is_empty() {
             return self.end(step, direct.login, MessageId::DIRECT, EndReason::NoDevice);
@@ -179,7 +176,7 @@ impl<'b> Plan<'b> {
             login: direct.login,
             content,
             addresses,
-            expires_at: Notification::expiry(None, None, now),
+            expires_at: Notification::expiry(None, None, step.request.accepted_at),
             recording: Recording::None,
         });
     }

@@ -13,7 +13,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use model::{
     Clock, FinishedRequests, ItemId, MessageId, Notification, NotificationId, Provider, Receipt,
-    Request, UnixMs,
+    Request, RequestId, UnixMs,
 };
 use queue::{Consumer, Pulse, Taken, Workers};
 use prometheus_client::metrics::gauge::Gauge;
@@ -255,12 +255,14 @@ impl Worker {
         let now = self.stages.clock.now();
         let playbook = self.playbooks.newest();
         let prepared = scope::prepare(orders, &playbook, &self.stages.events);
+        let applied = prepared.requests_with_effects();
         let mut ended = prepared.ended;
         let mut drafts = Vec::new();
         if !prepared.work.is_empty() {
-            let folded = self.stages.storage.fold(&prepared.scope, |users| {
-                plan::plan(&prepared.work, users, now)
-            })?;
+            let folded = self
+                .stages
+                .storage
+                .fold(&prepared.scope, |users| plan::plan(&prepared.work, users))?;
             ended.extend(folded.result.ended);
             for draft in folded.result.drafts {
                 let message = draft.content.message;
@@ -285,8 +287,22 @@ impl Worker {
             ended.retain(|ended| !sent.contains(&ended.item));
         }
         self.show(&ended);
+        self.mark_effects(&applied, &drafts);
         self.send(orders, drafts, now);
         Ok(())
+    }
+
+    /// What sends nothing is finished at once. The rest may be in the journal for hours, and must
+    /// not be applied again when it comes back.
+    fn mark_effects(&self, applied: &[RequestId], drafts: &[Draft<'_>]) {
+        if applied.is_empty() {
+            return;
+        }
+        let sending: HashSet<RequestId> = drafts.iter().map(|draft| draft.item.request).collect();
+        for request in applied.iter().filter(|request| sending.contains(request)) {
+            let effects = NotificationId::of_effects(*request);
+            self.stages.finished.ended(*request, effects);
+        }
     }
 
     /// Makes the notifications and sends them, one receipt per request.
@@ -310,7 +326,6 @@ impl Worker {
                 draft,
                 &orders[position],
                 &receipts[position],
-                now,
                 &mut notifications,
             );
         }
@@ -371,7 +386,6 @@ fn address(
     draft: Draft<'_>,
     order: &Order<'_>,
     receipt: &Receipt,
-    now: UnixMs,
     notifications: &mut Vec<Notification>,
 ) {
     let Draft {
@@ -394,7 +408,7 @@ fn address(
             app: request.app,
             lane: request.lane,
             accepted_at: request.accepted_at,
-            created_at: now,
+            created_at: request.accepted_at,
             expires_at,
             login,
             platform,

@@ -1,6 +1,8 @@
 //! What a batch is about, found before the database is asked.
 
-use model::{DeviceToken, DirectNotification, Event, Item, ItemId, MessageId, Platform, Request};
+use model::{
+    DeviceToken, DirectNotification, Event, Item, ItemId, MessageId, Platform, Request, RequestId,
+};
 use storage::Scope;
 use tracing::warn;
 
@@ -41,6 +43,32 @@ pub(crate) enum Task<'b> {
     Direct(&'b DirectNotification),
 }
 
+impl Work<'_> {
+    /// Whether the item changes its user, beside what it sends.
+    fn has_effect(&self) -> bool {
+        match &self.task {
+            Task::Event { effect, .. } => match effect {
+                Effect::LogIn(_) | Effect::TurnOff(_) => true,
+                Effect::None | Effect::Applied => false,
+            },
+            Task::Direct(_) => false,
+        }
+    }
+}
+
+impl Prepared<'_> {
+    /// The requests whose events change their users, in their order, each once.
+    pub(crate) fn requests_with_effects(&self) -> Vec<RequestId> {
+        if !self.scope.writes {
+            return Vec::new();
+        }
+        let with_effects = self.work.iter().filter(|work| work.has_effect());
+        let mut requests: Vec<RequestId> = with_effects.map(|work| work.request.id).collect();
+        requests.dedup();
+        requests
+    }
+}
+
 /// Reads the batch. Items that nothing follows from do not reach the database.
 pub(crate) fn prepare<'b>(
     orders: &[Order<'b>],
@@ -56,7 +84,7 @@ pub(crate) fn prepare<'b>(
         let request = order.request;
         let items = request.items.iter().enumerate();
         for (index, item) in items.filter(|(index, _)| order.has_item(*index)) {
-            prepared.add(request, request.item_id(index), item, playbook, config);
+            prepared.add(order, request.item_id(index), item, playbook, config);
         }
     }
     prepared.scope.logins.sort_unstable();
@@ -67,7 +95,7 @@ pub(crate) fn prepare<'b>(
 impl<'b> Prepared<'b> {
     fn add(
         &mut self,
-        request: &'b Request,
+        order: &Order<'b>,
         item: ItemId,
         content: &'b Item,
         playbook: &'b Playbook,
@@ -78,7 +106,7 @@ impl<'b> Prepared<'b> {
                 self.scope.logins.push(direct.login);
                 Task::Direct(direct)
             }
-            Item::Event(event) => match event_task(event, playbook, config) {
+            Item::Event(event) => match event_task(order, event, playbook, config) {
                 Ok(Some(task)) => {
                     self.widen_scope(event, &task);
                     task
@@ -92,7 +120,7 @@ impl<'b> Prepared<'b> {
         };
         self.work.push(Work {
             item,
-            request,
+            request: order.request,
             task,
         });
     }
@@ -101,7 +129,7 @@ impl<'b> Prepared<'b> {
         self.scope.logins.push(event.login);
         if let Task::Event { effect, .. } = task {
             match effect {
-                Effect::None => {}
+                Effect::None | Effect::Applied => {}
                 Effect::LogIn(login) => {
                     self.scope.writes = true;
                     if let Some(token) = &login.token {
@@ -125,11 +153,15 @@ impl<'b> Prepared<'b> {
 
 /// What an event asks for; `None` where nobody handles it.
 fn event_task<'b>(
+    order: &Order<'b>,
     event: &'b Event,
     playbook: &'b Playbook,
     config: &EventConfig,
 ) -> Result<Option<Task<'b>>, InvalidEvent> {
-    let effect = handlers::effect(event, config)?;
+    let mut effect = handlers::effect(event, config)?;
+    if effect != Effect::None && !order.applies_effects() {
+        effect = Effect::Applied;
+    }
     let plays = playbook.triggered_by(event.event_id);
     if plays.is_empty() && effect == Effect::None {
         return Ok(None);
