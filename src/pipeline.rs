@@ -66,6 +66,10 @@ pub struct Hooks {
     pub apns_options: Option<Change<apns::Options>>,
     /// How long the time of a sending without a cooldown may stay unwritten.
     pub last_sent_interval: Option<Duration>,
+    /// The time, instead of the system's.
+    pub clock: Option<Clock>,
+    /// Feedback about tokens that may wait, instead of 100,000.
+    pub feedback_limit: Option<usize>,
 }
 
 /// A running pipeline.
@@ -90,7 +94,7 @@ impl Pipeline {
     /// When the database, a file, a port or a push service's address cannot be used; the text
     /// names it.
     pub fn start(config: &Config, credentials: Credentials, hooks: Hooks) -> anyhow::Result<Self> {
-        let clock = telemetry::system_clock();
+        let clock = hooks.clock.unwrap_or_else(telemetry::system_clock);
         let mut registry = telemetry::registry();
         let panics = PanicCounter::default();
         telemetry::register(&mut registry, MetricName::WorkerPanics, panics.clone());
@@ -116,18 +120,20 @@ impl Pipeline {
         let mut keeping =
             Keeping::open(journal_config, &mut registry, notification_log.durability())?;
         let feedback_metrics = feedback::Metrics::register(&mut registry, panics.clone());
-        let (feedback, feedback_queue) =
-            bounded(QueueName::PostProcessor, Limits::items(FEEDBACK_LIMIT));
+        let feedback_limit = Limits::items(hooks.feedback_limit.unwrap_or(FEEDBACK_LIMIT));
+        let (feedback, feedback_queue) = bounded(QueueName::PostProcessor, feedback_limit);
         let post_processor = feedback::start(&feedback_queue, storage.clone(), &feedback_metrics);
         drop(feedback_queue);
 
         // Each push service's sender, behind its queue.
+        let mut sender_metrics = sender::Metrics::new(&mut registry, panics.clone());
+        sender_metrics.feedback_dropped = feedback_metrics.dropped.clone();
         let mut wiring = Wiring {
             config,
             clock: clock.clone(),
             reports: reports.clone(),
             feedback: feedback.clone(),
-            metrics: sender::Metrics::new(&mut registry, panics.clone()),
+            metrics: sender_metrics,
             sender_settings: hooks.sender_settings,
             apns_options: hooks.apns_options,
             is_journaled: keeping.is_durable(),

@@ -112,7 +112,7 @@ pub enum MetricName {
     ParkedItems,
     /// Feedback written to storage, by kind.
     FeedbackApplied,
-    /// Feedback dropped because its queue was full.
+    /// Feedback given up: its queue was full, the database refused it, or the program stopped.
     FeedbackDropped,
 }
 
@@ -223,7 +223,7 @@ impl MetricName {
             Self::FeedbackApplied => ("feedback_applied", "feedback written to storage, by kind"),
             Self::FeedbackDropped => (
                 "feedback_dropped",
-                "feedback dropped because its queue was full",
+                "feedback given up: full queue, refused by the database, or unwritten at the stop",
             ),
         }
     }

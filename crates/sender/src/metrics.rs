@@ -22,6 +22,9 @@ pub struct Metrics {
     breaker_state: Family<ProviderLabels, Gauge>,
     breaker_openings: Family<ProviderLabels, Counter>,
     panics: PanicCounter,
+    /// Feedback that found its queue full; exported by the stage behind that queue, which counts
+    /// here too.
+    pub feedback_dropped: Counter,
 }
 
 impl Metrics {
@@ -39,6 +42,7 @@ impl Metrics {
             breaker_state: Family::default(),
             breaker_openings: Family::default(),
             panics,
+            feedback_dropped: Counter::default(),
         };
         macro_rules! register {
             ($($name:ident => $field:ident),+ $(,)?) => {$(
@@ -90,6 +94,7 @@ impl Metrics {
                     .clone()
             }),
             panics: self.panics.clone(),
+            feedback_dropped: self.feedback_dropped.clone(),
         }
     }
 }
@@ -106,6 +111,7 @@ pub struct ProviderMetrics {
     pub(crate) breaker_openings: Counter,
     renewals: [Counter; 2],
     pub(crate) panics: PanicCounter,
+    pub(crate) feedback_dropped: Counter,
 }
 
 impl ProviderMetrics {

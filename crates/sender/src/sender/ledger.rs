@@ -4,6 +4,7 @@
 //! notification-log queue, so that the two queues together never lose sight of a notification.
 
 use model::{Clock, Feedback, Lane, Notification, Outcome, Report, UnixMs};
+use prometheus_client::metrics::counter::Counter;
 use queue::Producer;
 use tracing::{debug, error};
 
@@ -21,6 +22,7 @@ pub(super) struct Ledger {
     provider: model::Provider,
     reports: Producer<Report>,
     feedback: Producer<Feedback>,
+    feedback_dropped: Counter,
     clock: Clock,
     guard: PruneGuard,
     /// When an answer last said that a credential is refused which only some devices need.
@@ -32,12 +34,14 @@ impl Ledger {
         provider: model::Provider,
         reports: Producer<Report>,
         feedback: Producer<Feedback>,
+        feedback_dropped: Counter,
         clock: Clock,
     ) -> Self {
         Self {
             provider,
             reports,
             feedback,
+            feedback_dropped,
             clock,
             guard: PruneGuard::default(),
             alarmed_at: None,
@@ -133,15 +137,17 @@ impl Ledger {
         );
     }
 
-    /// Feedback that finds no room is dropped: the next push to the token repairs that.
+    /// Feedback that finds no room is dropped and counted: the next push to the token repairs it.
     fn unregister(&self, notification: &Notification, since: Option<UnixMs>) {
-        if let Ok(permit) = self.feedback.try_reserve(Lane::Urgent, 1, 0) {
-            permit.send(Feedback::Unregistered {
-                login: notification.login,
-                platform: notification.platform,
-                token: notification.token.clone(),
-                since,
-            });
-        }
+        let Ok(permit) = self.feedback.try_reserve(Lane::Urgent, 1, 0) else {
+            self.feedback_dropped.inc();
+            return;
+        };
+        permit.send(Feedback::Unregistered {
+            login: notification.login,
+            platform: notification.platform,
+            token: notification.token.clone(),
+            since,
+        });
     }
 }

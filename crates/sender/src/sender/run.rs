@@ -104,6 +104,7 @@ impl<P: Provider> Run<P> {
                 provider.provider(),
                 parts.reports.clone(),
                 parts.feedback.clone(),
+                metrics.feedback_dropped.clone(),
                 parts.clock.clone(),
             ),
             stop: parts.stop.clone(),
