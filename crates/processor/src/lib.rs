@@ -22,6 +22,8 @@ mod plan;
 
 mod order;
 
+mod outage;
+
 mod dispatch;
 
 mod parking;

@@ -16,7 +16,6 @@ use model::{
     Request, RequestId, UnixMs,
 };
 use queue::{Consumer, Pulse, Taken, Workers};
-use prometheus_client::metrics::gauge::Gauge;
 use storage::{Storage, StorageError};
 use tracing::{error, info, warn};
 
@@ -26,6 +25,7 @@ use crate::{
     dispatch::From,
     last_sent::{LastSent, Sending},
     order::Order,
+    outage::Outage,
     parker::Parker,
     plan::{self, Draft, Recording},
     playbook::Playbooks,
@@ -39,8 +39,6 @@ const TRIES: u32 = 3;
 /// Waits between tries double from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// Between two words about the same outage.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
 
 /// What the processor works with; everything is passed in.
 #[derive(Clone)]
@@ -416,45 +414,6 @@ fn address(
             content: Arc::clone(&content),
             receipt: receipt.clone(),
         });
-    }
-}
-
-/// A batch that waits for the database: counted while it does.
-struct Outage<'m> {
-    held_up: &'m Gauge,
-    warned: Option<Instant>,
-}
-
-impl<'m> Outage<'m> {
-    fn begin(held_up: &'m Gauge) -> Self {
-        held_up.inc();
-        Self {
-            held_up,
-            warned: None,
-        }
-    }
-
-    /// Says so at first and then once a minute: it may last for days.
-    fn warn(&mut self, error: &StorageError, wait: Duration) {
-        if self
-            .warned
-            .is_some_and(|warned| warned.elapsed() < BETWEEN_WARNINGS)
-        {
-            return;
-        }
-        self.warned = Some(Instant::now());
-        let error: &dyn std::error::Error = error;
-        warn!(
-            error,
-            wait_ms = wait.as_millis(),
-            "the database cannot be used, a batch waits for it"
-        );
-    }
-}
-
-impl Drop for Outage<'_> {
-    fn drop(&mut self) {
-        self.held_up.dec();
     }
 }
 
