@@ -93,6 +93,15 @@ impl TestApp {
         self.simulator
     }
 
+    /// Stops the daemon, which leaves what waits to the journal, and starts it again. What it then
+    /// goes on with is not waited for by [`TestApp::finish`].
+    pub(crate) fn restart(mut self, hooks: Hooks) -> Self {
+        assert!(self.pipeline.stop(LIMIT), "the daemon stopped with loss");
+        self.pipeline = start_daemon(&self.config, hooks);
+        self.posted = 0;
+        self
+    }
+
     /// A second daemon on the same database and the same push services.
     pub(crate) fn second_daemon(&self) -> Pipeline {
         let mut config = self.config.clone();
@@ -223,8 +232,15 @@ fn point_at(simulator: &Simulator, directory: &TempDir, config: &mut Config) {
     config.messenger.fcm_service_account_path = text(files.service_account);
     config.messenger.fcm_endpoint = Some(simulator.fcm_url());
     config.messenger.fcm_ca_path = text(files.ca);
-    config.log.notification_log_path = directory.path().join("log");
-    config.request_processor.journal.journal_path = directory.path().join("journal");
+    // Unless the test has a place for them.
+    let default = Config::default();
+    let journal_path = &mut config.request_processor.journal.journal_path;
+    if *journal_path == default.request_processor.journal.journal_path {
+        *journal_path = directory.path().join("journal");
+    }
+    if config.log.notification_log_path == default.log.notification_log_path {
+        config.log.notification_log_path = directory.path().join("log");
+    }
 }
 
 /// A message's attributes: triggered by `trigger`, nothing special.

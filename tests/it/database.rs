@@ -92,6 +92,16 @@ impl TestDatabase {
         }
     }
 
+    /// On a server of the test's own, which ends with all that is on it.
+    pub(crate) fn at(url: String) -> Self {
+        let database = Self {
+            url,
+            postgres: None,
+        };
+        Storage::upgrade(&database.config()).unwrap();
+        database
+    }
+
     /// With nothing in it, not even a schema.
     pub(crate) fn empty_postgres() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);

@@ -71,5 +71,7 @@ mod pushkin_login;
 
 mod pushkin_messages;
 
+mod outages;
+mod pressure;
 mod pushkin_http;
 mod pushkin_requests;

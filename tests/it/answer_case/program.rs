@@ -16,18 +16,24 @@ use crate::{app::eventually, http::Client};
 /// Ended with the test. Fields are dropped in this order.
 pub(crate) struct Program {
     process: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) simulator: Simulator,
     directory: TempDir,
 }
 
 impl Program {
     pub(crate) fn start() -> Self {
+        Self::start_with(Options::default(), "")
+    }
+
+    /// With more sections in its `config.ini`.
+    pub(crate) fn start_with(options: Options, sections: &str) -> Self {
         onegin::install_crypto_provider();
         let directory = tempfile::tempdir().unwrap();
-        let simulator = Simulator::start(Options::default()).unwrap();
+        let simulator = Simulator::start(options).unwrap();
         let configuration = directory.path().join("config.ini");
-        fs::write(&configuration, ini(&simulator, &directory)).unwrap();
+        let text = ini(&simulator, &directory) + sections;
+        fs::write(&configuration, text).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_onegin"))
             .current_dir(directory.path())
             .arg("--configuration")
@@ -74,6 +80,22 @@ impl Program {
         errors.map(str::to_owned).collect()
     }
 
+    /// Memory of the process that is in use now, kB (`man 5 proc_pid_status`).
+    pub(crate) fn resident_kb(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.unwrap().parse().unwrap()
+    }
+
+    /// The notification log's lines.
+    pub(crate) fn csv(&self) -> Vec<String> {
+        let path = self.directory.path();
+        let path = path.join("log/notification/notifications.csv");
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     fn post(&self, path: &str, body: &str) {
         let before = self.metric("onegin_requests_finished_total");
         let mut client = Client::connect(self.address);
@@ -89,7 +111,7 @@ impl Program {
         self.metric("onegin_notification_log_lines_total")
     }
 
-    fn metric(&self, name: &str) -> u64 {
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = Client::connect(self.address).get("/metrics").body;
         let line = text
             .lines()
