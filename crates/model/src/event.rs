@@ -97,7 +97,9 @@ impl PairValue {
         }
     }
 
-    fn text_len(&self) -> usize {
+    /// Bytes of its text, if it is one; numbers have none.
+    #[must_use]
+    pub fn text_len(&self) -> usize {
         match self {
             Self::Text(text) | Self::Json(text) => text.len(),
             Self::Integer(_) | Self::Float(_) | Self::Boolean(_) | Self::Null => 0,

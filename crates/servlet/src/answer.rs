@@ -69,8 +69,12 @@ pub(crate) enum Refusal {
     BrokenBody(#[source] hyper::Error),
     #[error("the body did not arrive within {seconds} s")]
     BodyTimeout { seconds: u64 },
+    #[error("the body came too slowly, less than {bytes} bytes within {seconds} s")]
+    BodyStalled { bytes: usize, seconds: u64 },
     #[error("the body is larger than {limit} bytes")]
     BodyTooLarge { limit: usize },
+    #[error("the body's items take more than {limit} bytes")]
+    TooManyItems { limit: usize },
     #[error("too many bodies are being read at once")]
     NoRoomForBody,
     #[error(transparent)]
@@ -87,8 +91,8 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoSuchQueue | Self::Body(_) | Self::BrokenBody(_) => StatusCode::BAD_REQUEST,
-            Self::BodyTimeout { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout { .. } | Self::BodyStalled { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge { .. } | Self::TooManyItems { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoRoomForBody | Self::Queue(_) | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

@@ -1,10 +1,12 @@
 //! Reading a POST's body: an HTTP stream comes in, bytes within all limits go out.
 //!
-//! Every byte that is kept, as sent and as inflated, is counted in one budget for the whole
-//! server from its arrival until it has been decoded. Who would exceed it is refused at once:
-//! waiting for room while holding some is how servers lock up.
+//! Every byte that is kept for a body, as sent, inflated and decoded, is counted in one budget for
+//! the whole server until its items are in the queue or refused. Who would exceed it is refused at once: waiting
+//! for room while holding some is how servers lock up. A quarter of it is kept for small bodies,
+//! so that a few clients with large ones that do not end cannot keep all the others out.
 
 use std::{
+    cell::{Cell, RefCell},
     io::Read,
     sync::{
         Arc,
@@ -17,18 +19,36 @@ use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use http::{HeaderMap, header::CONTENT_ENCODING};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
+use tokio::time::{self, Instant};
 
-use crate::{ServerConfig, answer::Refusal, pushkin::BodyError};
+use crate::{
+    ServerConfig,
+    answer::Refusal,
+    pushkin::{BodyError, Room},
+};
 
 /// The first bytes of gzip (RFC 1952 section 2.3.1). No JSON and no protobuf starts so.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Bytes inflated between two looks at the budget.
+/// Bytes inflated between two looks at the budget, and the room made for the first ones.
 const INFLATE_STEP: usize = 64 << 10;
 
-/// The largest buffer made on the word of a `Content-Length` alone.
-const TRUSTED_LENGTH: usize = 64 << 10;
+/// Bytes up to which a body may use the part of the budget that large ones may not.
+const SMALL_BODY: usize = 64 << 10;
+
+/// Bytes that a body's items may take without being counted; most need less.
+const FREE_ROOM: usize = 64 << 10;
+
+/// The items of a body may take so many times the largest body.
+const ITEMS_FACTOR: usize = 8;
+
+/// A body must bring [`PROGRESS_BYTES`] in each of these, or it is given up before its time is
+/// over. Far below what the slowest link brings, far above a client that only keeps us waiting.
+const PROGRESS_TIME: Duration = Duration::from_secs(10);
+
+/// See [`PROGRESS_TIME`].
+const PROGRESS_BYTES: usize = 1 << 10;
 
 /// What bodies may take.
 #[derive(Clone, Copy, Debug)]
@@ -37,22 +57,28 @@ pub(crate) struct BodyLimits {
     pub(crate) bytes: usize,
     /// Bytes of all bodies together.
     pub(crate) inflight_bytes: usize,
-    /// From the head's end to the body's.
+    /// Bytes of all bodies together beyond which only small ones may grow.
+    pub(crate) inflight_large_bytes: usize,
+    /// From the head's end to the body's. Also from an answer's beginning to its end.
     pub(crate) time: Duration,
+    /// The longest time for [`PROGRESS_BYTES`].
+    pub(crate) progress_time: Duration,
 }
 
 impl From<&ServerConfig> for BodyLimits {
     fn from(config: &ServerConfig) -> Self {
         let bytes = config.max_body_bytes.get();
+        let configured = config.max_inflight_body_mb.get().saturating_mul(1 << 20);
+        // One body, its inflated form and its items must always fit, or it would be refused for
+        // ever.
+        let one = bytes.saturating_mul(2 + ITEMS_FACTOR);
+        let large = (configured / 4 * 3).max(one.saturating_add(SMALL_BODY));
         Self {
             bytes,
-            // One body and its inflated form must always fit, or it would be refused for ever.
-            inflight_bytes: config
-                .max_inflight_body_mb
-                .get()
-                .saturating_mul(1 << 20)
-                .max(bytes.saturating_mul(2)),
+            inflight_bytes: configured.max(large.saturating_add(large / 3)),
+            inflight_large_bytes: large,
             time: Duration::from_secs(config.body_timeout_sec.get()),
+            progress_time: PROGRESS_TIME,
         }
     }
 }
@@ -75,7 +101,7 @@ impl Budget {
 
 /// One body's part of the budget; given back on drop.
 #[derive(Debug)]
-struct Share {
+pub(crate) struct Share {
     budget: Arc<Budget>,
     bytes: usize,
 }
@@ -85,11 +111,33 @@ impl Share {
         // Relaxed: a count, nothing is published by it.
         let before = self.budget.used.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
-        if before.saturating_add(bytes) > self.budget.limits.inflight_bytes {
+        let room = if self.bytes > SMALL_BODY {
+            self.budget.limits.inflight_large_bytes
+        } else {
+            self.budget.limits.inflight_bytes
+        };
+        if before.saturating_add(bytes) > room {
             Err(Refusal::NoRoomForBody)
         } else {
             Ok(())
         }
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes -= bytes;
+    }
+
+    /// Makes room for `more` bytes in `buffer`, which never becomes larger than `most`, unless
+    /// these bytes need it. What is made is counted, also what stays empty.
+    fn make_room(&mut self, buffer: &mut Vec<u8>, more: usize, most: usize) -> Result<(), Refusal> {
+        let needed = buffer.len() + more;
+        if needed > buffer.capacity() {
+            let capacity = buffer.capacity().saturating_mul(2).min(most).max(needed);
+            self.grow(capacity - buffer.capacity())?;
+            buffer.reserve_exact(capacity - buffer.len());
+        }
+        Ok(())
     }
 }
 
@@ -133,24 +181,20 @@ impl Received {
         headers: &HeaderMap,
         budget: &Arc<Budget>,
     ) -> Result<Self, Refusal> {
-        let limits = budget.limits;
-        let announced = body.stream.size_hint().lower();
-        if announced > limits.bytes as u64 {
-            return Err(Refusal::BodyTooLarge {
-                limit: limits.bytes,
-            });
+        let limit = budget.limits.bytes;
+        let announced = body.stream.size_hint();
+        if announced.lower() > limit as u64 {
+            return Err(Refusal::BodyTooLarge { limit });
         }
         let mut share = Share {
             budget: Arc::clone(budget),
             bytes: 0,
         };
-        let announced = usize::try_from(announced).unwrap_or(0);
-        let collected = collect(&mut body.stream, announced, &mut share);
-        let bytes = tokio::time::timeout(limits.time, collected)
-            .await
-            .map_err(|_| Refusal::BodyTimeout {
-                seconds: limits.time.as_secs(),
-            })??;
+        let most = announced
+            .exact()
+            .and_then(|length| usize::try_from(length).ok())
+            .unwrap_or(limit);
+        let bytes = collect(&mut body.stream, most, &mut share).await?;
         body.read = true;
         Ok(Self {
             gzip: says_gzip(headers) && bytes.starts_with(&GZIP_MAGIC),
@@ -165,49 +209,138 @@ impl Received {
         self.gzip || self.bytes.len() > inline_bytes
     }
 
-    /// What `decode` makes of the bytes, inflated if need be. The budget is freed afterwards.
+    /// What `decode` makes of the bytes, inflated if need be, and what is to be kept as long as
+    /// it is.
     pub(crate) fn decoded_by<T>(
         mut self,
-        decode: impl FnOnce(&[u8]) -> Result<T, BodyError>,
-    ) -> Result<T, Refusal> {
-        if self.gzip {
-            let inflated = inflate(&self.bytes, &mut self.share)?;
-            Ok(decode(&inflated)?)
+        decode: impl FnOnce(&[u8], &Room<'_>) -> Result<T, BodyError>,
+    ) -> Result<(T, Share), Refusal> {
+        let bytes = if self.gzip {
+            inflate(&self.bytes, &mut self.share)?.into()
         } else {
-            Ok(decode(&self.bytes)?)
+            self.bytes
+        };
+        let raw = self.share.bytes;
+        let limit = self.share.budget.limits.bytes;
+        let most = raw.saturating_add(limit.saturating_mul(ITEMS_FACTOR));
+        let share = RefCell::new(self.share);
+        let refusal = Cell::new(None);
+        let more = |bytes: usize| {
+            let mut share = share.borrow_mut();
+            let grown = if share.bytes.saturating_add(bytes) > most {
+                Err(Refusal::TooManyItems { limit: most - raw })
+            } else {
+                share.grow(bytes)
+            };
+            grown.map_err(|why| refusal.set(Some(why))).is_ok()
+        };
+        let decoded = decode(&bytes, &Room::new(FREE_ROOM, &more));
+        if let Some(refusal) = refusal.take() {
+            return Err(refusal);
         }
+        let mut share = share.into_inner();
+        drop(bytes);
+        share.shrink(raw);
+        Ok((decoded?, share))
     }
 }
 
-async fn collect(
-    body: &mut Incoming,
-    announced: usize,
-    share: &mut Share,
-) -> Result<Bytes, Refusal> {
-    let limit = share.budget.limits.bytes;
-    let mut first = Bytes::new();
-    let mut more = Vec::new();
-    while let Some(frame) = body.frame().await {
+/// What has come of a body. Most arrive in one piece, which is then used where it lies.
+enum Pieces {
+    One(Bytes),
+    Many(Vec<u8>),
+}
+
+/// Reads a body that must not have more than `most` bytes.
+async fn collect(body: &mut Incoming, most: usize, share: &mut Share) -> Result<Bytes, Refusal> {
+    let mut pace = Pace::begin(&share.budget.limits);
+    let mut pieces = Pieces::One(Bytes::new());
+    while let Some(frame) = pace.next(body).await? {
         // A frame that is not data is trailers, which nobody here reads.
         let Ok(data) = frame.map_err(Refusal::BrokenBody)?.into_data() else {
             continue;
         };
-        if share.bytes + data.len() > limit {
-            return Err(Refusal::BodyTooLarge { limit });
+        pace.received += data.len();
+        if pace.received > most {
+            return Err(Refusal::BodyTooLarge { limit: most });
         }
-        share.grow(data.len())?;
-        // Most bodies arrive in one piece, which is then used where it lies.
-        if first.is_empty() {
-            first = data;
-        } else {
-            if more.is_empty() {
-                more.reserve(announced.min(TRUSTED_LENGTH).max(2 * first.len()));
-                more.extend_from_slice(&first);
+        pieces = match pieces {
+            Pieces::One(first) if first.is_empty() => {
+                share.grow(data.len())?;
+                Pieces::One(data)
             }
-            more.extend_from_slice(&data);
+            Pieces::One(first) => {
+                share.grow(data.len())?;
+                let mut all = Vec::with_capacity(first.len() + data.len());
+                all.extend_from_slice(&first);
+                all.extend_from_slice(&data);
+                Pieces::Many(all)
+            }
+            Pieces::Many(mut all) => {
+                share.make_room(&mut all, data.len(), most)?;
+                all.extend_from_slice(&data);
+                Pieces::Many(all)
+            }
+        };
+    }
+    Ok(match pieces {
+        Pieces::One(first) => first,
+        Pieces::Many(all) => all.into(),
+    })
+}
+
+/// How fast a body comes, and how fast it must.
+struct Pace {
+    began: Instant,
+    time: Duration,
+    progress_time: Duration,
+    /// Bytes so far.
+    received: usize,
+    /// When the current stretch of `progress_time` began.
+    stretch: Instant,
+    /// Bytes before it.
+    before: usize,
+}
+
+impl Pace {
+    fn begin(limits: &BodyLimits) -> Self {
+        let now = Instant::now();
+        Self {
+            began: now,
+            time: limits.time,
+            progress_time: limits.progress_time,
+            received: 0,
+            stretch: now,
+            before: 0,
         }
     }
-    Ok(if more.is_empty() { first } else { more.into() })
+
+    /// The body's next frame.
+    async fn next(
+        &mut self,
+        body: &mut Incoming,
+    ) -> Result<Option<hyper::Result<Frame<Bytes>>>, Refusal> {
+        loop {
+            let end = self.began + self.time;
+            let deadline = end.min(self.stretch + self.progress_time);
+            if let Ok(frame) = time::timeout_at(deadline, body.frame()).await {
+                return Ok(frame);
+            }
+            if deadline == end {
+                return Err(Refusal::BodyTimeout {
+                    seconds: self.time.as_secs(),
+                });
+            }
+            if self.received - self.before < PROGRESS_BYTES {
+                return Err(Refusal::BodyStalled {
+                    bytes: PROGRESS_BYTES,
+                    seconds: self.progress_time.as_secs(),
+                });
+            }
+            self.stretch = deadline;
+            self.before = self.received;
+        }
+    }
 }
 
 fn says_gzip(headers: &HeaderMap) -> bool {
@@ -222,18 +355,19 @@ fn says_gzip(headers: &HeaderMap) -> bool {
 
 fn inflate(bytes: &[u8], share: &mut Share) -> Result<Vec<u8>, Refusal> {
     let limit = share.budget.limits.bytes;
+    let step = bytes.len().saturating_mul(4).clamp(1 << 10, INFLATE_STEP);
     let mut decoder = MultiGzDecoder::new(bytes);
     let mut inflated = Vec::new();
     loop {
-        let before = inflated.len();
+        // Beyond the limit only so far that going beyond it is noticed.
+        share.make_room(&mut inflated, step, limit + step)?;
         let read = (&mut decoder)
-            .take(INFLATE_STEP as u64)
+            .take(step as u64)
             .read_to_end(&mut inflated)
             .map_err(BodyError::Gzip)?;
         if inflated.len() > limit {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        share.grow(inflated.len() - before)?;
         if read == 0 {
             return Ok(inflated);
         }

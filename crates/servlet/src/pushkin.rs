@@ -10,11 +10,14 @@ mod protobuf;
 
 mod wire;
 
+mod room;
+
 use std::{fmt, str::Utf8Error};
 
 use model::{CUSTOMER_LOGIN_FLOOR, Item, LoginId};
 use serde::{Serialize, Serializer};
 
+pub(crate) use room::Room;
 pub use wire::WireError;
 
 /// Rejected items that are listed with their reason; beyond them only their number is kept, so
@@ -60,11 +63,14 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    fn add(&mut self, index: usize, item: Result<Item, Reason>) {
+    /// False where there is no room for the item.
+    fn add(&mut self, index: usize, item: Result<Item, Reason>, room: &Room<'_>) -> bool {
         match item {
+            Ok(item) if !room.item(&item) => return false,
             Ok(item) => self.items.push(item),
             Err(reason) => self.rejected.add(Rejected { index, reason }),
         }
+        true
     }
 }
 
@@ -255,17 +261,28 @@ impl fmt::Display for Found {
     }
 }
 
-/// Decodes one body.
+/// Decodes one body, whatever memory it takes.
 ///
 /// # Errors
 /// When the body as a whole is not what `format` and `kind` say.
 pub fn decode(format: Format, kind: ItemKind, body: &[u8]) -> Result<Decoded, BodyError> {
+    decode_within(format, kind, body, &Room::new(usize::MAX, &|_| false))
+}
+
+/// Decodes one body into as much room as there is. An error of any kind where there is not enough;
+/// who refuses the room knows.
+pub(crate) fn decode_within(
+    format: Format,
+    kind: ItemKind,
+    body: &[u8],
+    room: &Room<'_>,
+) -> Result<Decoded, BodyError> {
     if body.is_empty() {
         return Err(BodyError::Empty);
     }
     match format {
-        Format::Json => json::decode(kind, body),
-        Format::Protobuf => protobuf::decode(kind, body).map_err(BodyError::Protobuf),
+        Format::Json => json::decode(kind, body, room),
+        Format::Protobuf => protobuf::decode(kind, body, room).map_err(BodyError::Protobuf),
     }
 }
 

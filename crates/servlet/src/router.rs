@@ -13,9 +13,9 @@ use tracing::{error, warn};
 use crate::{
     Depth, Depths, Intake, Metrics, MetricsText, PathsConfig, Readiness, ServerError,
     answer::{self, Answer, Form, Refusal},
-    body::{BodyLimits, Budget, Received, RequestBody},
+    body::{BodyLimits, Budget, Received, RequestBody, Share},
     monitoring,
-    pushkin::{self, Decoded, Format, ItemKind, Rejections},
+    pushkin::{self, Decoded, Format, ItemKind, Rejections, Room},
 };
 
 /// Bodies up to this many bytes are decoded where they arrive (well under a millisecond); larger
@@ -155,7 +155,8 @@ impl Router {
         form: Form,
     ) -> Result<Answer, Refusal> {
         let decoded = self.receive(request, format, kind).await;
-        let Decoded { items, rejected } = decoded.inspect_err(|refusal| {
+        // The share is held until the queue, which counts for itself, has the items.
+        let (Decoded { items, rejected }, _share) = decoded.inspect_err(|refusal| {
             if let Refusal::Body(error) = refusal {
                 warn!(
                     ?format,
@@ -180,10 +181,11 @@ impl Router {
         request: &mut Request<RequestBody>,
         format: Format,
         kind: ItemKind,
-    ) -> Result<Decoded, Refusal> {
+    ) -> Result<(Decoded, Share), Refusal> {
         let headers = std::mem::take(request.headers_mut());
         let received = Received::read(request.body_mut(), &headers, &self.budget).await?;
-        let decode = move |bytes: &[u8]| pushkin::decode(format, kind, bytes);
+        let decode =
+            move |bytes: &[u8], room: &Room<'_>| pushkin::decode_within(format, kind, bytes, room);
         if !received.is_heavy(INLINE_BYTES) {
             return received.decoded_by(decode);
         }

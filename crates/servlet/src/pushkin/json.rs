@@ -14,37 +14,44 @@ mod python;
 
 mod scalar;
 
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess};
 
 use self::{
     any::{Any, Expect, Key},
     item::{EventItem, NotificationItem},
 };
-use super::{BodyError, Decoded, Found, ItemKind};
+use super::{BodyError, Decoded, Found, ItemKind, Room};
 
-pub(super) fn decode(kind: ItemKind, body: &[u8]) -> Result<Decoded, BodyError> {
+/// Said where the room for the items is used up.
+const NO_ROOM: &str = "there is no room for all that it holds";
+
+pub(super) fn decode(kind: ItemKind, body: &[u8], room: &Room<'_>) -> Result<Decoded, BodyError> {
     // Once for the whole body: faster than text by text, and skipped texts are covered too.
     let text = str::from_utf8(body).map_err(BodyError::Utf8)?;
-    match parse(kind, text) {
+    match parse(kind, text, room) {
         // Not JSON, but perhaps what Python's parser took for it.
         Err(error) if error.is_syntax() => {
-            parse(kind, &python::to_json(text)).map_err(BodyError::Json)?
+            parse(kind, &python::to_json(text), room).map_err(BodyError::Json)?
         }
         parsed => parsed.map_err(BodyError::Json)?,
     }
 }
 
-fn parse(kind: ItemKind, text: &str) -> serde_json::Result<Result<Decoded, BodyError>> {
+fn parse(
+    kind: ItemKind,
+    text: &str,
+    room: &Room<'_>,
+) -> serde_json::Result<Result<Decoded, BodyError>> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let decoded = Any(Body(kind)).deserialize(&mut deserializer)?;
+    let decoded = Any(Body(kind, room)).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(decoded)
 }
 
 /// The whole body.
-struct Body(ItemKind);
+struct Body<'a>(ItemKind, &'a Room<'a>);
 
-impl<'de> Expect<'de> for Body {
+impl<'de> Expect<'de> for Body<'_> {
     type Value = Result<Decoded, BodyError>;
 
     fn other(self, found: Found) -> Self::Value {
@@ -59,7 +66,7 @@ impl<'de> Expect<'de> for Body {
         let mut decoded = Err(BodyError::NoList { key });
         while let Some(is_list) = object.next_key_seed(Key(|name: &str| name == key))? {
             if is_list {
-                decoded = object.next_value_seed(Any(List(self.0)))?;
+                decoded = object.next_value_seed(Any(List(self.0, self.1)))?;
             } else {
                 object.next_value::<IgnoredAny>()?;
             }
@@ -69,9 +76,9 @@ impl<'de> Expect<'de> for Body {
 }
 
 /// The list of items.
-struct List(ItemKind);
+struct List<'a>(ItemKind, &'a Room<'a>);
 
-impl<'de> Expect<'de> for List {
+impl<'de> Expect<'de> for List<'_> {
     type Value = Result<Decoded, BodyError>;
 
     fn other(self, found: Found) -> Self::Value {
@@ -85,12 +92,12 @@ impl<'de> Expect<'de> for List {
         let mut decoded = Decoded::default();
         for index in 0.. {
             let item = match self.0 {
-                ItemKind::Events => list.next_element_seed(Any(EventItem))?,
+                ItemKind::Events => list.next_element_seed(Any(EventItem(self.1)))?,
                 ItemKind::Notifications => list.next_element_seed(Any(NotificationItem))?,
             };
-            match item {
-                Some(item) => decoded.add(index, item),
-                None => break,
+            let Some(item) = item else { break };
+            if !decoded.add(index, item, self.1) {
+                return Err(A::Error::custom(NO_ROOM));
             }
         }
         Ok(Ok(decoded))

@@ -7,14 +7,14 @@
 use model::{DirectNotification, Event, Item, PairValue, UnixMs};
 
 use super::{
-    Decoded, Field, ItemKind, Reason, login,
+    Decoded, Field, ItemKind, Reason, Room, login,
     wire::{Fields, Value, WireError},
 };
 
 /// The number of the list in both batch messages.
 const LIST: u32 = 1;
 
-pub(super) fn decode(kind: ItemKind, body: &[u8]) -> Result<Decoded, WireError> {
+pub(super) fn decode(kind: ItemKind, body: &[u8], room: &Room<'_>) -> Result<Decoded, WireError> {
     let mut decoded = Decoded::default();
     let mut fields = Fields::of(body);
     let mut index = 0;
@@ -23,16 +23,18 @@ pub(super) fn decode(kind: ItemKind, body: &[u8]) -> Result<Decoded, WireError> 
             continue;
         };
         let item = match kind {
-            ItemKind::Events => event(message)?.map(Item::Event),
+            ItemKind::Events => event(message, room)?.map(Item::Event),
             ItemKind::Notifications => notification(message)?.map(Item::Notification),
         };
-        decoded.add(index, item);
+        if !decoded.add(index, item, room) {
+            return Err(WireError::NoRoom);
+        }
         index += 1;
     }
     Ok(decoded)
 }
 
-fn event(message: &[u8]) -> Result<Result<Event, Reason>, WireError> {
+fn event(message: &[u8], room: &Room<'_>) -> Result<Result<Event, Reason>, WireError> {
     let (mut user_id, mut event_id, mut timestamp) = (None, None, None);
     let mut pairs = Vec::new();
     let mut fields = Fields::of(message);
@@ -41,7 +43,13 @@ fn event(message: &[u8]) -> Result<Result<Event, Reason>, WireError> {
             (1, Value::Varint(value)) => user_id = Some(value.cast_signed()),
             (2, Value::Varint(value)) => event_id = Some(int32(value)),
             (4, Value::Varint(value)) => timestamp = Some(value.cast_signed()),
-            (5, Value::Bytes(message)) => pairs.push(pair(message)?),
+            (5, Value::Bytes(message)) => {
+                let (name, value) = pair(message)?;
+                if !room.pair(&name, &value) {
+                    return Err(WireError::NoRoom);
+                }
+                pairs.push((name, value));
+            }
             _ => {}
         }
     }

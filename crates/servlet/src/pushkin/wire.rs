@@ -29,6 +29,9 @@ pub enum WireError {
     /// A text field that is not UTF-8.
     #[error("a text is not UTF-8")]
     Utf8,
+    /// What the bytes hold would take more memory than it may.
+    #[error("there is no room for all that it holds")]
+    NoRoom,
 }
 
 /// One field's value.

@@ -9,12 +9,12 @@ use super::{
     pairs::Pairs,
     scalar::{EventId, Login, Text, Timestamp},
 };
-use crate::pushkin::{Field, Found, Reason};
+use crate::pushkin::{Field, Found, Reason, Room};
 
 /// `{"user_id": …, "event_id": …, "timestamp": …, "pairs": {…}}`
-pub(super) struct EventItem;
+pub(super) struct EventItem<'a>(pub(super) &'a Room<'a>);
 
-impl<'de> Expect<'de> for EventItem {
+impl<'de> Expect<'de> for EventItem<'_> {
     type Value = Result<Item, Reason>;
 
     fn other(self, _found: Found) -> Self::Value {
@@ -35,7 +35,7 @@ impl<'de> Expect<'de> for EventItem {
                 Some(EventField::Timestamp) => {
                     timestamp = object.next_value_seed(Any(Timestamp))?
                 }
-                Some(EventField::Pairs) => pairs = object.next_value_seed(Any(Pairs))?,
+                Some(EventField::Pairs) => pairs = object.next_value_seed(Any(Pairs(self.0)))?,
                 None => drop(object.next_value::<IgnoredAny>()?),
             }
         }

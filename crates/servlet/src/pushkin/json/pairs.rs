@@ -2,18 +2,19 @@
 //! while they are read: the few games that send them pay for it, the others do not.
 
 use model::PairValue;
-use serde::de::{MapAccess, SeqAccess};
+use serde::de::{Error, MapAccess, SeqAccess};
 
 use super::{
+    NO_ROOM,
     any::{Any, Expect, Key},
     scalar::Scalar,
 };
-use crate::pushkin::{Field, Found, Reason};
+use crate::pushkin::{Field, Found, Reason, Room};
 
 /// `{"name": value, …}`
-pub(super) struct Pairs;
+pub(super) struct Pairs<'a>(pub(super) &'a Room<'a>);
 
-impl<'de> Expect<'de> for Pairs {
+impl<'de> Expect<'de> for Pairs<'_> {
     type Value = Result<Vec<(Box<str>, PairValue)>, Reason>;
 
     fn other(self, _found: Found) -> Self::Value {
@@ -23,7 +24,11 @@ impl<'de> Expect<'de> for Pairs {
     fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut pairs = Vec::new();
         while let Some(name) = object.next_key_seed(Key(|name: &str| Box::<str>::from(name)))? {
-            pairs.push((name, object.next_value_seed(Any(Value))?));
+            let value = object.next_value_seed(Any(Value))?;
+            if !self.0.pair(&name, &value) {
+                return Err(A::Error::custom(NO_ROOM));
+            }
+            pairs.push((name, value));
         }
         Ok(Ok(pairs))
     }
