@@ -44,6 +44,8 @@ pub enum MetricName {
     HttpResponses,
     /// Open client connections.
     HttpConnections,
+    /// Clients that were turned away without an answer of a door's, by reason.
+    ConnectionsRefused,
     /// Items taken into the request queue.
     ItemsAccepted,
     /// Items a door refused as malformed.
@@ -133,6 +135,10 @@ impl MetricName {
         match self {
             Self::HttpResponses => ("http_responses", "HTTP answers by status code"),
             Self::HttpConnections => ("http_connections", "open client connections"),
+            Self::ConnectionsRefused => (
+                "connections_refused",
+                "clients that were turned away before a door had a request, by reason",
+            ),
             Self::ItemsAccepted => ("items_accepted", "items taken into the request queue"),
             Self::ItemsRejected => ("items_rejected", "items refused as malformed"),
             Self::QueueDepth => ("queue_depth", "what is waiting in each queue"),

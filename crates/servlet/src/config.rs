@@ -25,13 +25,14 @@ pub struct ServerConfig {
     pub shutdown_timeout_sec: u64,
     /// Largest body of a POST in bytes, before and after decompression; beyond it 413.
     pub max_body_bytes: NonZeroUsize,
-    /// Mebibytes that all bodies being read and decoded may fill together; beyond it 503.
+    /// Mebibytes that all bodies being read and decoded may fill together; beyond it 503. At
+    /// least 14 times `max_body_bytes`, so that one always fits.
     pub max_inflight_body_mb: NonZeroUsize,
-    /// Open connections; what comes beyond is closed at once.
+    /// Open client connections; what comes beyond is answered with 503 and closed.
     pub max_connections: NonZeroUsize,
     /// Seconds a client has for a request's head, from its first byte.
     pub header_timeout_sec: NonZeroU64,
-    /// Seconds a client has for a request's body.
+    /// Seconds a client has to send a request's body, and to take its answer.
     pub body_timeout_sec: NonZeroU64,
     /// Seconds a connection may stay open between requests.
     pub idle_timeout_sec: NonZeroU64,

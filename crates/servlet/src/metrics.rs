@@ -20,15 +20,53 @@ const ANSWERED: [StatusCode; 9] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
-/// Stands where a status code would, for a connection that was closed before any answer.
-const CONNECTION_LIMIT: &str = "connection_limit";
+/// Why a client is turned away without an answer of a door's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CutOff {
+    /// It was one connection too many.
+    Limit,
+    /// Its request's head is no HTTP, or can be read in two ways.
+    BadHead,
+    /// Its request's head has too many bytes or fields.
+    LargeHead,
+    /// Its request's head did not end in time.
+    SlowHead,
+    /// It did not take an answer in time.
+    SlowAnswer,
+    /// It speaks HTTP/2.
+    Http2,
+}
+
+impl CutOff {
+    /// In the order of the variants.
+    const ALL: [Self; 6] = [
+        Self::Limit,
+        Self::BadHead,
+        Self::LargeHead,
+        Self::SlowHead,
+        Self::SlowAnswer,
+        Self::Http2,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::BadHead => "bad_head",
+            Self::LargeHead => "large_head",
+            Self::SlowHead => "slow_head",
+            Self::SlowAnswer => "slow_answer",
+            Self::Http2 => "http2",
+        }
+    }
+}
 
 /// Counters of the doors; clones count into the same ones.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     /// In the order of [`ANSWERED`]: a look-up by label would take a lock per answer.
     responses: [Counter; ANSWERED.len()],
-    pub(crate) connections_refused: Counter,
+    /// In the order of [`CutOff::ALL`].
+    cut_offs: [Counter; CutOff::ALL.len()],
     pub(crate) connections: Gauge,
     pub(crate) items_accepted: Counter,
     pub(crate) items_rejected: Counter,
@@ -39,16 +77,20 @@ impl Metrics {
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let by_code = Family::<[(&'static str, String); 1], Counter>::default();
-        let counter = |code: &str| by_code.get_or_create_owned(&[("code", code.to_owned())]);
+        let by_reason = Family::<[(&'static str, &'static str); 1], Counter>::default();
         let metrics = Self {
-            responses: ANSWERED.map(|status| counter(status.as_str())),
-            connections_refused: counter(CONNECTION_LIMIT),
+            responses: ANSWERED
+                .map(|status| by_code.get_or_create_owned(&[("code", status.as_str().to_owned())])),
+            cut_offs: CutOff::ALL
+                .map(|reason| by_reason.get_or_create_owned(&[("reason", reason.as_str())])),
             connections: Gauge::default(),
             items_accepted: Counter::default(),
             items_rejected: Counter::default(),
         };
         let name = MetricName::HttpResponses;
         registry.register(name.as_str(), name.help(), by_code);
+        let name = MetricName::ConnectionsRefused;
+        registry.register(name.as_str(), name.help(), by_reason);
         let name = MetricName::HttpConnections;
         registry.register(name.as_str(), name.help(), metrics.connections.clone());
         let name = MetricName::ItemsAccepted;
@@ -63,6 +105,12 @@ impl Metrics {
         debug_assert!(place.is_some(), "{status} is answered but not counted");
         if let Some(place) = place {
             self.responses[place].inc();
+        }
+    }
+
+    pub(crate) fn count_cut_off(&self, reason: CutOff) {
+        if let Some(place) = CutOff::ALL.iter().position(|known| *known == reason) {
+            self.cut_offs[place].inc();
         }
     }
 }

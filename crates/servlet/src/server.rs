@@ -10,7 +10,12 @@ mod progress;
 
 mod socket;
 
+mod framing;
+
+mod farewell;
+
 use std::{
+    io::{self, Write},
     net::SocketAddr,
     sync::{
         Arc,
@@ -28,8 +33,11 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::connection::Connection;
-use crate::{Doors, PathsConfig, ServerConfig, ServerError, body::BodyLimits, router::Router};
+use self::connection::{Connection, OpenConnection};
+use crate::{
+    Doors, PathsConfig, ServerConfig, ServerError, body::BodyLimits, metrics::CutOff,
+    router::Router,
+};
 
 /// How long accepting pauses when the system cannot give a socket; it needs others to close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -241,15 +249,12 @@ async fn accept(
                 Ok((stream, peer)) if connections.len() < shared.limits.connections => {
                     prepare(&stream, peer);
                     let shared = Arc::clone(&shared);
-                    connections.spawn(Connection::serve(
-                        stream,
-                        shared,
-                        phase_of_connections.clone(),
-                    ));
+                    connections.spawn(attend(stream, shared, phase_of_connections.clone()));
                 }
-                Ok((_closed, peer)) => {
-                    shared.router.metrics().connections_refused.inc();
-                    debug!(%peer, "too many connections, closed a new one");
+                Ok((stream, peer)) => {
+                    shared.router.metrics().count_cut_off(CutOff::Limit);
+                    let told = turn_away(stream);
+                    debug!(%peer, ?told, "too many connections, closed a new one");
                 }
                 Err(error) => {
                     warn!(%error, "failed to accept a connection, going on");
@@ -258,6 +263,35 @@ async fn accept(
             },
         }
     }
+}
+
+/// Serves a client once it says something. Until then it costs no more than its socket: hyper
+/// makes its buffers, 16 KiB, before it reads.
+async fn attend(stream: TcpStream, shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+    let _open = OpenConnection::count(shared.router.metrics());
+    let closing = async {
+        while *phase.borrow_and_update() != Phase::Closing {
+            if phase.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    let mut first = [0];
+    let speaks = tokio::select! {
+        biased;
+        // Tokio takes a new socket for readable; only a look at the bytes shows whether it is.
+        seen = stream.peek(&mut first) => matches!(seen, Ok(1..)),
+        () = closing => false,
+        () = time::sleep(shared.limits.idle_time) => false,
+    };
+    if speaks {
+        Box::pin(Connection::serve(stream, shared, phase)).await;
+    }
+}
+
+/// Says that there are too many connections, as far as that is possible without waiting.
+fn turn_away(stream: TcpStream) -> io::Result<usize> {
+    stream.into_std()?.write(farewell::TOO_MANY)
 }
 
 fn prepare(stream: &TcpStream, peer: SocketAddr) {

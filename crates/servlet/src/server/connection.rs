@@ -24,12 +24,16 @@ use super::{Limits, Phase, Shared, progress::Progress, socket::Socket};
 use crate::{
     Metrics,
     answer::{self, Answer, Form, Refusal},
+    metrics::CutOff,
     router::Handled,
 };
 
-/// The largest head, and the most that is read of a body at once. Hyper's own bound would allow
-/// a client 400 KiB of memory per connection.
-const BUFFER_BYTES: usize = 64 << 10;
+/// The largest head, beyond it 431, and the most that is read of a body at once. Clients' heads
+/// have a few hundred bytes; hyper's own bound would allow each connection 400 KiB of memory.
+const BUFFER_BYTES: usize = 16 << 10;
+
+/// The most fields of a head; beyond it 431.
+const HEAD_FIELDS: usize = 100;
 
 /// What a connection's handler needs.
 pub(super) struct Connection {
@@ -44,6 +48,17 @@ enum End {
     TimedOut,
 }
 
+impl End {
+    /// What hyper has turned the client away for.
+    fn refused_by_hyper(&self) -> Option<CutOff> {
+        match self {
+            Self::Closed(Err(error)) if error.is_parse_too_large() => Some(CutOff::LargeHead),
+            Self::Closed(Err(error)) if error.is_parse() => Some(CutOff::BadHead),
+            Self::Closed(_) | Self::TimedOut => None,
+        }
+    }
+}
+
 impl Connection {
     /// Serves the stream until either side closes it, or its time is over.
     pub(super) async fn serve(
@@ -52,7 +67,7 @@ impl Connection {
         mut phase: watch::Receiver<Phase>,
     ) {
         let limits = shared.limits;
-        let _open = OpenConnection::count(shared.router.metrics());
+        let metrics = shared.router.metrics().clone();
         let progress = Arc::new(Progress::new());
         let socket = TokioIo::new(Socket::new(stream, Arc::clone(&progress)));
         let connection = Self {
@@ -64,6 +79,7 @@ impl Connection {
         let mut http = pin!(
             http1::Builder::new()
                 .max_buf_size(BUFFER_BYTES)
+                .max_headers(HEAD_FIELDS)
                 .serve_connection(socket, service)
         );
         let mut timer = pin!(time::sleep(limits.idle_time));
@@ -72,7 +88,11 @@ impl Connection {
             tokio::select! {
                 biased;
                 closed = http.as_mut() => break End::Closed(closed),
-                () = expiry(&progress, &limits, timer.as_mut()) => break End::TimedOut,
+                () = expiry(&progress, &limits, timer.as_mut()) => {
+                    if progress.expire() {
+                        break End::TimedOut;
+                    }
+                }
                 changed = phase.changed(), if !closing => {
                     if changed.is_err() || *phase.borrow_and_update() == Phase::Closing {
                         closing = true;
@@ -81,6 +101,9 @@ impl Connection {
                 }
             }
         };
+        if let Some(cut_off) = progress.cut_off().or_else(|| end.refused_by_hyper()) {
+            metrics.count_cut_off(cut_off);
+        }
         match end {
             End::Closed(Ok(())) => {}
             End::Closed(Err(error)) => debug!(%error, "a connection broke"),
@@ -156,10 +179,10 @@ async fn unless_panic<F: Future>(future: F) -> Result<F::Output, Panicked> {
 }
 
 /// Keeps the gauge of open connections.
-struct OpenConnection(Metrics);
+pub(super) struct OpenConnection(Metrics);
 
 impl OpenConnection {
-    fn count(metrics: &Metrics) -> Self {
+    pub(super) fn count(metrics: &Metrics) -> Self {
         metrics.connections.inc();
         Self(metrics.clone())
     }

@@ -237,3 +237,23 @@ async fn all_bodies_together_have_a_budget_and_give_it_back() {
         200
     );
 }
+
+#[tokio::test]
+async fn an_unsound_head_is_answered_with_400_also_when_it_comes_in_pieces() {
+    let test = TestServer::start().await;
+    let beginning = "POST /post_events_json HTTP/1.1\r\nContent-Length: 4\r\n";
+    for end in [
+        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "Content-Length: 4\r\n\r\n0123",
+        "X: y\n\r\n0123",
+    ] {
+        let mut client = test.connect().await;
+        client.send(beginning.as_bytes()).await;
+        // Once this is answered, on the same thread, the beginning has been read.
+        assert_eq!(test.answer(&get("/healthz", "")).await.status, 200);
+        client.send(end.as_bytes()).await;
+        assert_eq!(client.response().await.status, 400, "{end:?}");
+        client.closed().await;
+    }
+    assert_eq!(test.taken(), []);
+}

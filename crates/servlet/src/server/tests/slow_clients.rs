@@ -19,12 +19,54 @@ async fn a_head_that_does_not_end_ends_the_connection() {
     for beginning in ["P", "POST /post_events_json HTTP/1.1\r\nHost: test\r\n"] {
         let mut client = test.connect().await;
         client.send(beginning.as_bytes()).await;
+        assert_eq!(client.response().await.status, 408);
         client.closed().await;
     }
-    // Also after a request, and although idle connections may stay.
+    // Also after a request, and although idle connections may stay; and where the head came
+    // together with the request before it.
+    for together in [false, true] {
+        let mut client = test.connect().await;
+        let request = get("/healthz", "");
+        if together {
+            client.send(&[&request[..], b"GET"].concat()).await;
+        } else {
+            client.send(&request).await;
+        }
+        assert_eq!(client.response().await.status, 200);
+        if !together {
+            client.send(b"GET").await;
+        }
+        assert_eq!(client.response().await.status, 408);
+        client.closed().await;
+    }
+    // Counted when the connection is over, which the client has heard of before.
+    within(async {
+        while test.metric("connections_refused_total{reason=\"slow_head\"}") < 4 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_only_dribbles_is_answered_with_408_before_its_time_is_over() {
+    let mut limits = limits();
+    limits.body.time = Duration::from_secs(3600);
+    limits.body.progress_time = SOON;
+    let test = TestServer::start_limited(limits).await;
     let mut client = test.connect().await;
-    assert_eq!(client.ask(&get("/healthz", "")).await.status, 200);
-    client.send(b"GET").await;
+    client
+        .send(&post_head(
+            "/post_events_json",
+            "Accept: application/json\r\n",
+            100_000,
+        ))
+        .await;
+    // More than enough for the first stretch, nothing for another one.
+    client.send(&[b' '; 50_000]).await;
+    let response = client.response().await;
+    assert_eq!(response.status, 408);
+    assert!(response.body.contains("too slowly"), "{}", response.body);
     client.closed().await;
 }
 
@@ -71,9 +113,12 @@ async fn a_connection_too_many_is_closed_at_once_and_counted() {
     let mut second = test.connect().await;
     assert_eq!(first.ask(&get("/healthz", "")).await.status, 200);
     assert_eq!(second.ask(&get("/healthz", "")).await.status, 200);
-    test.connect().await.gone().await;
+    let mut third = test.connect().await;
+    let refused = third.response().await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    third.gone().await;
     assert_eq!(
-        test.metric("http_responses_total{code=\"connection_limit\"}"),
+        test.metric("connections_refused_total{reason=\"limit\"}"),
         1
     );
     assert_eq!(
