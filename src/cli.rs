@@ -18,6 +18,8 @@ pub mod login;
 
 pub mod message;
 
+mod open_files;
+
 mod progress;
 
 pub mod run;

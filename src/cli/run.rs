@@ -11,6 +11,7 @@ use journal::Durability;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use super::open_files;
 use crate::{
     config::{self, Loaded},
     credentials,
@@ -72,11 +73,12 @@ pub fn upgrade(configuration: &Path) -> anyhow::Result<ExitCode> {
     reason = "whoever starts it by hand sees where it listens; the rest is in the log"
 )]
 pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
-    let loaded = load(configuration)?;
+    let mut loaded = load(configuration)?;
+    let too_few_files = open_files::make_room(&mut loaded.config);
     let config = &loaded.config;
     let (credentials, off) = credentials::read(&config.messenger)?;
     let main_log = main_log::open(&config.log, telemetry::system_clock())?;
-    for warning in loaded.warnings.iter().chain(&off) {
+    for warning in loaded.warnings.iter().chain(&off).chain(&too_few_files) {
         warn!("{warning}");
     }
     let is_durable = config.request_processor.journal.durability == Durability::Journal;

@@ -58,14 +58,18 @@ impl Daemon {
         configuration: &Path,
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut process = onegin()
-            .current_dir(directory)
-            .arg("--configuration")
-            .arg(configuration)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(
+            onegin()
+                .current_dir(directory)
+                .arg("--configuration")
+                .arg(configuration)
+                .envs(environment.iter().copied()),
+        )
+    }
+
+    /// Starts a daemon by this command.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let output = process.stdout.as_mut().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
@@ -184,7 +188,9 @@ fn the_shipped_configuration_runs_as_it_is_without_credentials() {
     let lines = |part: &str| log.lines().filter(|line| line.contains(part)).count();
     assert_eq!(lines(" WARNING APNs is off"), 1, "{log}");
     assert_eq!(lines(" WARNING FCM is off"), 1, "{log}");
-    assert_eq!(lines(" WARNING "), 2, "{log}");
+    // Some machines allow fewer open files than there may be connections.
+    let files = lines(" WARNING [ServerSpecific] max_connections");
+    assert_eq!(lines(" WARNING "), 2 + files, "{log}");
     assert_eq!(lines(" INFO durability is memory"), 0, "{log}");
     assert!(directory.path().join("data/journal/journal.redb").exists());
 }

@@ -51,6 +51,11 @@ impl Client {
         })
     }
 
+    /// The connection, once every answer has been read.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+
     pub(crate) fn get(&mut self, path: &str) -> Answer {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"), b"")
     }
