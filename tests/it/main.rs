@@ -58,6 +58,7 @@ mod pushkin_blacklist;
 mod pushkin_cooldown;
 
 mod hostile_bodies;
+mod hostile_clients;
 mod logs;
 mod pushkin_direct;
 
