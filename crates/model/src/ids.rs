@@ -37,6 +37,22 @@ impl fmt::Display for AppId {
     }
 }
 
+/// Who owns apps, customers and API keys; the database gives the number (int4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OrganisationId(pub i32);
+
+impl OrganisationId {
+    /// Whose app stands in `config.ini`, behind Pushkin's own URLs.
+    pub const LEGACY: Self = Self(1);
+}
+
+impl fmt::Display for OrganisationId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 /// A message, as in Pushkin's `message.id` (int4); 0 stands for "no message" in direct notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -29,7 +29,8 @@ mod names;
 pub use device::{DeviceToken, Platform, Provider};
 pub use event::{DirectNotification, Event, PairValue, parse_integer};
 pub use ids::{
-    AppId, CUSTOMER_LOGIN_FLOOR, IdError, ItemId, LoginId, MessageId, NotificationId, RequestId,
+    AppId, CUSTOMER_LOGIN_FLOOR, IdError, ItemId, LoginId, MessageId, NotificationId,
+    OrganisationId, RequestId,
 };
 pub use lane::Lane;
 pub use names::{MetricName, QueueName};

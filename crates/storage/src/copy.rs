@@ -78,6 +78,7 @@ pub fn copy_database(
     let mut target = open_target(to, &target)?;
     let mut counts = Vec::with_capacity(TABLES.len());
     for table in &TABLES {
+        target.clear(table)?;
         let rows = source.count(table)?;
         progress(CopyStep::Copying {
             table: table.name,

@@ -78,6 +78,9 @@ pub enum StorageError {
     /// A login or device could not be read, written or deleted.
     #[error("failed to change or read a login")]
     Login(#[source] QueryError),
+    /// An API key or an organisation could not be read, written or changed.
+    #[error("failed to change or read an API key")]
+    ApiKey(#[source] QueryError),
     /// A text was meant for a message that does not exist.
     #[error("message {message} does not exist")]
     UnknownMessage {
@@ -102,7 +105,8 @@ impl StorageError {
             | Self::RecordLastSent(cause)
             | Self::Ping(cause)
             | Self::Message(cause)
-            | Self::Login(cause) => is_temporary(cause),
+            | Self::Login(cause)
+            | Self::ApiKey(cause) => is_temporary(cause),
             Self::Url(_)
             | Self::CreateFile { .. }
             | Self::SchemaOld
@@ -131,7 +135,8 @@ impl StorageError {
             | Self::RecordLastSent(cause)
             | Self::Ping(cause)
             | Self::Message(cause)
-            | Self::Login(cause) => is_outage(cause),
+            | Self::Login(cause)
+            | Self::ApiKey(cause) => is_outage(cause),
             Self::Url(_)
             | Self::CreateFile { .. }
             | Self::SchemaOld

@@ -35,12 +35,15 @@ mod feedback;
 
 mod administration;
 
+mod api_keys;
+
 mod schema;
 
 pub use administration::{
     Attribute, Blacklist, Canonical, Device, DeviceRecord, LocalizedMessage, LoginRecord,
     MessageAttributes, MessageDraft, RawMessage, RawText, StoredMessages, UnregisteredDevice,
 };
+pub use api_keys::{ApiKey, NewApiKey, Organisation};
 pub use catalogue::{Catalogue, Localization, MAX_LOCALIZATIONS, Message, POLL_INTERVAL};
 pub use config::DatabaseConfig;
 pub use cooldown::Won;

@@ -62,3 +62,27 @@ diesel::table! {
         version -> BigInt,
     }
 }
+
+diesel::table! {
+    organisation (id) {
+        id -> Integer,
+        name -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_key (id) {
+        id -> Integer,
+        organisation_id -> Integer,
+        key -> Text,
+        algorithm -> Text,
+        hash -> Text,
+        note -> Nullable<Text>,
+        created_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::joinable!(api_key -> organisation (organisation_id));
+diesel::allow_tables_to_appear_in_same_query!(api_key, organisation);

@@ -108,6 +108,16 @@ impl Side {
         look(self).map_err(CopyError::read(table))
     }
 
+    /// Makes the table really empty.
+    pub(super) fn clear(&mut self, table: &Table) -> Result<(), CopyError> {
+        match sql::clear(table) {
+            None => Ok(()),
+            Some(delete) => self
+                .batch_execute(&delete, &delete)
+                .map_err(CopyError::write(table)),
+        }
+    }
+
     pub(super) fn count(&mut self, table: &Table) -> Result<u64, CopyError> {
         let count = self.number(sql::count(table));
         count.map(i64::unsigned_abs).map_err(CopyError::read(table))

@@ -8,10 +8,19 @@ pub(super) fn count(table: &Table) -> String {
     format!("SELECT count(*) AS number FROM {}", table.name)
 }
 
-/// Whether there are any.
+/// Whether there are any beside what the schema brings itself.
 pub(super) fn has_rows(table: &Table) -> String {
     let name = table.name;
-    format!("SELECT count(*) AS number FROM (SELECT 1 FROM {name} LIMIT 1) AS one")
+    let own = table
+        .born_with
+        .map_or_else(String::new, |row| format!("WHERE NOT ({row}) "));
+    format!("SELECT count(*) AS number FROM (SELECT 1 FROM {name} {own}LIMIT 1) AS one")
+}
+
+/// Makes room for the source's row in place of the one that the schema brought.
+pub(super) fn clear(table: &Table) -> Option<String> {
+    let row = table.born_with?;
+    Some(format!("DELETE FROM {} WHERE {row}", table.name))
 }
 
 fn select(table: &Table, row: &str, after: Option<&str>, limit: usize) -> String {

@@ -8,6 +8,9 @@ pub(super) struct Table {
     pub(super) columns: &'static [Column],
     /// Whether it gives out ids, and those of deleted rows never again.
     pub(super) has_ids: bool,
+    /// The row that the schema brings itself, if any: a target that has just this is empty, and
+    /// the source's row takes its place.
+    pub(super) born_with: Option<&'static str>,
 }
 
 /// A column and its kind.
@@ -38,12 +41,13 @@ const INT8: Kind = Kind::Number("int8");
 /// Those that others refer to come first. Left out are what the schema brings itself
 /// (`alembic_version`, `catalogue_version`) and the id of `user_message_last_time_sent`, which
 /// SQLite does not have and nothing names.
-pub(super) const TABLES: [Table; 6] = [
+pub(super) const TABLES: [Table; 8] = [
     Table {
         name: "login",
         key: &["id"],
         columns: &[column("id", INT8), column("language_id", INT2)],
         has_ids: false,
+        born_with: None,
     },
     Table {
         name: "device",
@@ -60,6 +64,7 @@ pub(super) const TABLES: [Table; 6] = [
             column("app", INT8),
         ],
         has_ids: true,
+        born_with: None,
     },
     Table {
         name: "message",
@@ -74,6 +79,7 @@ pub(super) const TABLES: [Table; 6] = [
             column("priority", Kind::Text),
         ],
         has_ids: true,
+        born_with: None,
     },
     Table {
         name: "message_localization",
@@ -86,6 +92,7 @@ pub(super) const TABLES: [Table; 6] = [
             column("message_text", Kind::Text),
         ],
         has_ids: true,
+        born_with: None,
     },
     Table {
         name: "message_blacklist",
@@ -96,6 +103,7 @@ pub(super) const TABLES: [Table; 6] = [
             column("blacklist", Kind::Numbers),
         ],
         has_ids: true,
+        born_with: None,
     },
     Table {
         name: "user_message_last_time_sent",
@@ -107,6 +115,35 @@ pub(super) const TABLES: [Table; 6] = [
             column("decided_by", Kind::Text),
         ],
         has_ids: false,
+        born_with: None,
+    },
+    Table {
+        name: "organisation",
+        key: &["id"],
+        columns: &[
+            column("id", INT4),
+            column("name", Kind::Text),
+            column("created_at", INT8),
+        ],
+        has_ids: true,
+        born_with: Some("id = 1"),
+    },
+    // With their hashes: whoever has a key goes on using it on the copy.
+    Table {
+        name: "api_key",
+        key: &["id"],
+        columns: &[
+            column("id", INT4),
+            column("organisation_id", INT4),
+            column("key", Kind::Text),
+            column("algorithm", Kind::Text),
+            column("hash", Kind::Text),
+            column("note", Kind::Text),
+            column("created_at", INT8),
+            column("disabled_at", INT8),
+        ],
+        has_ids: true,
+        born_with: None,
     },
 ];
 

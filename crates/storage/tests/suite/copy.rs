@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 
+use model::OrganisationId;
 use proptest::{
     collection::{btree_map, vec},
     option,
     prelude::*,
     test_runner::{Config, TestRunner},
 };
-use storage::{CopiedTable, CopyError, CopyStep, Storage, StorageError, copy_database};
+use storage::{CopiedTable, CopyError, CopyStep, NewApiKey, Storage, StorageError, copy_database};
 
 use crate::{
     adoption::history::PASTS,
@@ -54,7 +55,7 @@ fn copy(from: &Database, to: &Database) -> Result<Vec<CopiedTable>, CopyError> {
     copy_database(&from.config, &to.config, &mut |_| {})
 }
 
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 8] = [
     ("login", "id, language_id"),
     (
         "device",
@@ -73,9 +74,14 @@ const TABLES: [(&str, &str); 6] = [
         "user_message_last_time_sent",
         "login_id, message_id, last_time_sent_ts_bigint, decided_by",
     ),
+    ("organisation", "id, name, created_at"),
+    (
+        "api_key",
+        "id, organisation_id, key, algorithm, hash, note, created_at, disabled_at",
+    ),
 ];
 
-/// All rows as the database itself writes them down.
+/// All rows as the database itself writes them down, but for the legacy organisation's own.
 fn dump(database: &Database) -> Vec<String> {
     let mut dump = Vec::new();
     for (table, columns) in TABLES {
@@ -93,7 +99,14 @@ fn dump(database: &Database) -> Vec<String> {
         } else {
             "id"
         };
-        let rows = database.cells(&format!("SELECT {row} AS cell FROM {table} ORDER BY {key}"));
+        let rows = database.cells(&format!(
+            "SELECT {row} AS cell FROM {table} {} ORDER BY {key}",
+            if table == "organisation" {
+                "WHERE id > 1"
+            } else {
+                ""
+            }
+        ));
         dump.extend(
             rows.into_iter()
                 .map(|row| format!("{table}: {}", row.unwrap())),
@@ -169,8 +182,21 @@ fn rows() -> impl Strategy<Value = Vec<String>> {
         any::<bool>(),
         btree_map(any::<i16>(), (text(), text()), 0..3),
     );
-    (btree_map(number(), login, 0..12), vec(message, 3)).prop_map(|(logins, messages)| {
+    let key = (text(), option::of(text()), number(), option::of(number()));
+    let organisations = vec(vec(key, 0..3), 0..3);
+    (btree_map(number(), login, 0..12), vec(message, 3), organisations).prop_map(|(logins, messages, organisations)| {
         let mut sql = Vec::new();
+        for (place, keys) in organisations.into_iter().enumerate() {
+            let organisation = 3 * place + 2;
+            sql.push(format!("INSERT INTO organisation (id, name, created_at) VALUES ({organisation}, 'o {place}', {place})"));
+            for (number, (hash, note, created, disabled)) in keys.into_iter().enumerate() {
+                sql.push(format!(
+                    "INSERT INTO api_key (organisation_id, key, algorithm, hash, note, created_at, disabled_at) \
+                     VALUES ({organisation}, 'k {place} {number}', 'sha256', {hash}, {}, {created}, {})",
+                    optional(note), optional(disabled)
+                ));
+            }
+        }
         for (number, (cooldown, trigger, screen, expiry, high, texts)) in messages.into_iter().enumerate() {
             let id = number * 7 + 1;
             let priority = if high { "high" } else { "normal" };
@@ -244,7 +270,8 @@ fn a_copy_there_and_back_is_the_same() {
                 fill(&from, &rows);
                 let copied = copy(&from, &to).unwrap();
                 let count: u64 = copied.iter().map(|table| table.target_rows).sum();
-                prop_assert_eq!(count, rows.len() as u64);
+                // One more: the organisation that every database has.
+                prop_assert_eq!(count, rows.len() as u64 + 1);
                 let back = back(&from);
                 copy(&to, &back).unwrap();
                 prop_assert_eq!(dump(&from), dump(&back));
@@ -329,6 +356,51 @@ fn ids_of_deleted_rows_do_not_come_back_on_the_copy() {
         );
         storage.upsert_localization(kept, 1, "T", "C").unwrap();
         storage.set_blacklist(model::LoginId(1), &[1]).unwrap();
+    }
+}
+
+#[test]
+fn the_legacy_organisation_of_the_source_takes_the_place_of_the_targets() {
+    for (from, to) in ways() {
+        from.execute("UPDATE organisation SET name = 'Chess Club', created_at = 7");
+        let storage = from.open();
+        storage.add_organisation("gone").unwrap();
+        let key = NewApiKey {
+            organisation: OrganisationId::LEGACY,
+            key: "K",
+            algorithm: "sha256",
+            hash: "00",
+            note: Some("of the game server"),
+        };
+        assert!(storage.add_api_key(&key).unwrap());
+        assert!(storage.set_api_key_enabled("K", false).unwrap());
+        let key = storage.api_key("K").unwrap();
+        from.execute("DELETE FROM organisation WHERE name = 'gone'");
+        copy(&from, &to).unwrap();
+        let storage = to.open();
+        let legacy = storage.organisation("Chess Club").unwrap().unwrap();
+        assert_eq!(
+            (legacy.id, legacy.created_at.0),
+            (OrganisationId::LEGACY, 7)
+        );
+        assert_eq!(storage.organisation("legacy").unwrap(), None);
+        assert_eq!(storage.api_key("K").unwrap(), key);
+        storage.add_organisation("new").unwrap();
+        let new = storage.organisation("new").unwrap().unwrap();
+        assert_eq!(new.id, OrganisationId(3), "2 was another one's");
+    }
+}
+
+#[test]
+fn a_target_with_a_key_is_refused() {
+    for (from, to) in ways() {
+        Storage::upgrade(&to.config).unwrap();
+        to.execute("INSERT INTO api_key (organisation_id, key, algorithm, hash, created_at) VALUES (1, 'k', 'sha256', '', 0)");
+        let refused = copy(&from, &to);
+        assert!(matches!(
+            refused,
+            Err(CopyError::TargetNotEmpty { table: "api_key" })
+        ));
     }
 }
 
@@ -461,7 +533,7 @@ fn what_is_written_to_the_source_meanwhile_is_not_copied() {
         assert_eq!(to.number("SELECT count(*) AS cell FROM device"), 5);
         assert_eq!(tokens(&to.open(), 1), ["token 1"]);
         assert!(dump(&from) != before);
-        assert_eq!(steps.borrow().len(), 2 * TABLES.len() + 4);
+        assert_eq!(steps.borrow().len(), 2 * TABLES.len() + 6);
     }
 }
 
@@ -478,6 +550,6 @@ fn more_rows_than_a_batch_are_all_copied() {
         ));
         let copied = copy(&from, &to).unwrap();
         let counts: Vec<u64> = copied.iter().map(|table| table.target_rows).collect();
-        assert_eq!(counts, [2500, 0, 1, 0, 0, 2500]);
+        assert_eq!(counts, [2500, 0, 1, 0, 0, 2500, 1, 0]);
     }
 }

@@ -38,6 +38,8 @@ mod adoption;
 
 mod copy;
 
+mod api_keys;
+
 macro_rules! storage_suite {
     ($($module:ident: $($test:ident),* $(,)?;)*) => {
         mod sqlite {
@@ -138,6 +140,11 @@ storage_suite! {
     outage:
         the_database_answers_a_ping,
         metrics_count_statements;
+    api_keys:
+        a_key_reads_back_and_cannot_be_added_twice,
+        a_disabled_key_keeps_its_time_until_it_is_enabled,
+        keys_are_listed_in_their_order_with_their_organisations,
+        an_organisations_keys_go_with_it_and_its_id_does_not_come_back;
     upgrade:
         upgrading_twice_or_at_once_applies_each_migration_once,
         a_newer_schema_is_refused;
