@@ -14,6 +14,8 @@ pub mod demo;
 
 pub mod device;
 
+pub mod key;
+
 pub mod login;
 
 pub mod message;
@@ -64,6 +66,8 @@ pub enum Command {
     Login(login::LoginArguments),
     /// List, add and delete devices of logins.
     Device(device::DeviceArguments),
+    /// Create, import, list, disable and enable API keys.
+    Key(key::KeyArguments),
 
     /// Copy a whole database into an empty one, SQLite or PostgreSQL, and compare every row.
     CopyDb(copy_db::CopyArguments),

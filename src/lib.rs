@@ -22,6 +22,8 @@ mod service_manager;
 
 mod telemetry;
 
+mod tls;
+
 pub use credentials::{Credentials, CredentialsError, CredentialsErrors, read as read_credentials};
 pub use finished::FinishedCount;
 

@@ -44,6 +44,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(Command::Message(message)) => cli::message::message(&configuration(), &message),
         Some(Command::Login(login)) => cli::login::login(&configuration(), &login),
         Some(Command::Device(device)) => cli::device::device(&configuration(), &device),
+        Some(Command::Key(key)) => cli::key::key(&configuration(), &key),
         Some(Command::CopyDb(arguments)) => cli::copy_db::copy_db(&arguments),
         Some(Command::Run) | None if arguments.upgrade_db => cli::run::upgrade(&configuration()),
         Some(Command::Run) | None => cli::run::run(&configuration()),

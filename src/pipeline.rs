@@ -12,6 +12,8 @@
 //! of the queue it feeds. It is stopped from the first to the last: a stage ends when the
 //! producers of its queue are gone and the queue is empty, so ownership is the drain protocol.
 
+mod access;
+
 mod durability;
 
 mod senders;
@@ -31,7 +33,7 @@ use processor::{LAST_SENT_INTERVAL, Observer, Outlets, Processor, Route, Stages}
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use queue::{Limits, Monitor, PanicCounter, QueueCollector, WhenFull, bounded};
 use sender::{PoolSettings, SenderThread, apns};
-use servlet::{Depth, Depths, Doors, Intake, Server};
+use servlet::{Depth, Depths, Doors, Intake, Server, Tls};
 use storage::{OpenOptions, Storage};
 use tokio::runtime::Runtime;
 use tracing::{error, info};
@@ -40,7 +42,7 @@ pub(crate) use self::senders::refused_settings;
 pub use self::vital_signs::VitalSigns;
 use self::{durability::Keeping, senders::Wiring, stop_plan::StopPlan};
 use crate::{
-    Credentials, FinishedCount, config::Config, enabled_senders, finished::Finished, telemetry,
+    Credentials, FinishedCount, config::Config, enabled_senders, finished::Finished, telemetry, tls,
 };
 
 /// Feedback that may wait; beyond it the newest is dropped and counted, the next push repairs it.
@@ -77,6 +79,7 @@ pub struct Pipeline {
     /// The doors' runtime: the only place where client connections are served.
     doors: Runtime,
     server: Server,
+    tls: Option<Tls>,
     processor: Processor,
     senders: Vec<SenderThread>,
     post_processor: PostProcessor,
@@ -95,6 +98,7 @@ impl Pipeline {
     /// names it.
     pub fn start(config: &Config, credentials: Credentials, hooks: Hooks) -> anyhow::Result<Self> {
         let clock = hooks.clock.unwrap_or_else(telemetry::system_clock);
+        let tls = tls::open(&config.server, clock.now())?;
         let mut registry = telemetry::registry();
         let panics = PanicCounter::default();
         telemetry::register(&mut registry, MetricName::WorkerPanics, panics.clone());
@@ -204,6 +208,8 @@ impl Pipeline {
             readiness: readiness(storage.clone(), held_up, keeping.obstacle()),
             metrics_text: telemetry::exposition(registry),
             metrics,
+            access: access::of(&config.server, &storage)?,
+            tls: tls.clone(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("doors")
@@ -216,6 +222,7 @@ impl Pipeline {
         Ok(Self {
             doors: runtime,
             server,
+            tls,
             processor,
             senders,
             post_processor,
@@ -231,6 +238,12 @@ impl Pipeline {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// What the doors are secured with, to be replaced; `None` is plain HTTP.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// The database.
@@ -323,7 +336,8 @@ fn open_storage(
     let storage = Storage::open(
         &config.database,
         OpenOptions {
-            processor_threads: config.request_processor.request_processor_num_threads.get(),
+            processor_threads: config.request_processor.request_processor_num_threads.get()
+                + access::look_ups_at_once(&config.server),
             // A commit that a finished request rests on must be as durable as the journal.
             durable: durability == Durability::Journal,
             clock: clock.clone(),

@@ -124,6 +124,8 @@ fn serve_ours(journal: Arc<dyn Journal>, finish: impl Fn(RequestId) + Send + 'st
         readiness: Arc::new(|| Ok(())),
         metrics_text: Arc::new(String::new),
         metrics: Metrics::register(&mut Registry::default()),
+        access: None,
+        tls: None,
     };
     let config = ServerConfig {
         port: 0,

@@ -18,7 +18,7 @@ use crate::{
     main_log::{self, MainLog},
     pipeline::{Hooks, Pipeline},
     service_manager::ServiceManager,
-    telemetry,
+    telemetry, tls,
 };
 
 /// Reads the configuration and the environment's overrides.
@@ -78,7 +78,9 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
     let config = &loaded.config;
     let (credentials, off) = credentials::read(&config.messenger)?;
     let main_log = main_log::open(&config.log, telemetry::system_clock())?;
-    for warning in loaded.warnings.iter().chain(&off).chain(&too_few_files) {
+    let exposed = tls::exposure(&config.server);
+    let warnings = loaded.warnings.iter().chain(&off);
+    for warning in warnings.chain(&exposed).chain(&too_few_files) {
         warn!("{warning}");
     }
     let is_durable = config.request_processor.journal.durability == Durability::Journal;
@@ -91,7 +93,8 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
         ServiceManager::from_environment(|name| std::env::var_os(name), std::process::id());
     let mut signals = Signals::register()?;
     let pipeline = Pipeline::start(config, credentials, Hooks::default())?;
-    println!("onegin listens on http://{}", pipeline.address());
+    let scheme = pipeline.tls().map_or("http", |_| "https");
+    println!("onegin listens on {scheme}://{}", pipeline.address());
     info!(address = %pipeline.address(), version = env!("CARGO_PKG_VERSION"), "started");
     let status = format!("listening on {}", pipeline.address());
     service_manager.ready(&status);

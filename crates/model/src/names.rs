@@ -46,6 +46,8 @@ pub enum MetricName {
     HttpConnections,
     /// Clients that were turned away without an answer of a door's, by reason.
     ConnectionsRefused,
+    /// Connections that ended before their TLS handshake did.
+    TlsHandshakesFailed,
     /// Items taken into the request queue.
     ItemsAccepted,
     /// Items a door refused as malformed.
@@ -138,6 +140,10 @@ impl MetricName {
             Self::ConnectionsRefused => (
                 "connections_refused",
                 "clients that were turned away before a door had a request, by reason",
+            ),
+            Self::TlsHandshakesFailed => (
+                "tls_handshakes_failed",
+                "connections that ended before their TLS handshake did",
             ),
             Self::ItemsAccepted => ("items_accepted", "items taken into the request queue"),
             Self::ItemsRejected => ("items_rejected", "items refused as malformed"),

@@ -8,7 +8,7 @@ use std::{error::Error, fmt::Write};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
-    header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SERVER},
+    header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SERVER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
 use serde::Serialize;
@@ -26,6 +26,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const SERVER_NAME: HeaderValue =
     HeaderValue::from_static(concat!("Onegin/", env!("CARGO_PKG_VERSION")));
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"onegin\"");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// Seconds after which a refused client may try again.
@@ -63,6 +64,10 @@ pub(crate) enum Refusal {
     Method { allow: &'static str },
     #[error("this queue does not exist: its sender is not enabled")]
     NoSuchQueue,
+    #[error("an API key is needed: HTTP Basic with the key and its secret")]
+    Unauthorized,
+    #[error("API keys cannot be checked now")]
+    AccessUnknown,
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error("the body is broken off or badly framed")]
@@ -93,7 +98,8 @@ impl Refusal {
             Self::NoSuchQueue | Self::Body(_) | Self::BrokenBody(_) => StatusCode::BAD_REQUEST,
             Self::BodyTimeout { .. } | Self::BodyStalled { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge { .. } | Self::TooManyItems { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoRoomForBody | Self::Queue(_) | Self::ShuttingDown => {
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::AccessUnknown | Self::NoRoomForBody | Self::Queue(_) | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
@@ -113,6 +119,9 @@ impl Refusal {
         let headers = answer.headers_mut();
         if let Self::Method { allow } = self {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Self::Unauthorized = self {
+            headers.insert(WWW_AUTHENTICATE, CHALLENGE);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);

@@ -36,6 +36,12 @@ pub struct ServerConfig {
     pub body_timeout_sec: NonZeroU64,
     /// Seconds a connection may stay open between requests.
     pub idle_timeout_sec: NonZeroU64,
+    /// Whether the four POST URLs need an API key of the legacy organisation, by HTTP Basic.
+    pub require_api_key: bool,
+    /// PEM file of the certificate, and what signed it, that the port is secured with.
+    pub tls_certificate_path: Option<String>,
+    /// PEM file of the certificate's key.
+    pub tls_key_path: Option<String>,
 }
 
 impl Default for ServerConfig {
@@ -58,6 +64,9 @@ impl Default for ServerConfig {
             header_timeout_sec: seconds(10),
             body_timeout_sec: seconds(30),
             idle_timeout_sec: seconds(75),
+            require_api_key: false,
+            tls_certificate_path: None,
+            tls_key_path: None,
         }
     }
 }

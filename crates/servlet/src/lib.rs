@@ -5,7 +5,8 @@
 //! item causes. The one rule: success is answered only for what has been enqueued, and a client
 //! that is told "full" has had nothing of its batch taken.
 //!
-//! Reading order: [`Server`] accepts, `router` chooses, `body` reads, [`pushkin`] decodes,
+//! Reading order: [`Server`] accepts, [`Tls`] secures, `router` chooses, [`Access`] asks who it
+//! is, `body` reads, [`pushkin`] decodes,
 //! [`Intake`] enqueues, `answer` writes.
 #![forbid(unsafe_code)]
 
@@ -13,7 +14,11 @@ mod config;
 
 mod server;
 
+mod tls;
+
 mod router;
+
+mod access;
 
 mod body;
 
@@ -29,6 +34,9 @@ mod metrics;
 
 mod error;
 
+pub use access::{
+    Access, Found, KeyLookUp, LookUpFailed, NewKey, SecretError, SecretHash, StoredKey, check_key,
+};
 pub use config::{PathsConfig, ServerConfig};
 pub use error::ServerError;
 pub use intake::{Accepted, Admission, Intake, Refused};
@@ -36,3 +44,4 @@ pub use metrics::Metrics;
 pub use monitoring::{Depth, Depths, MetricsText, Readiness};
 pub use router::Doors;
 pub use server::{Drained, Server};
+pub use tls::{Identity, Tls, TlsError};

@@ -8,10 +8,11 @@ use prometheus_client::{
 };
 
 /// Every status that is answered here; each has its counter from the start, at zero.
-const ANSWERED: [StatusCode; 9] = [
+const ANSWERED: [StatusCode; 10] = [
     StatusCode::OK,
     StatusCode::NOT_MODIFIED,
     StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
     StatusCode::NOT_FOUND,
     StatusCode::METHOD_NOT_ALLOWED,
     StatusCode::REQUEST_TIMEOUT,
@@ -68,6 +69,7 @@ pub struct Metrics {
     /// In the order of [`CutOff::ALL`].
     cut_offs: [Counter; CutOff::ALL.len()],
     pub(crate) connections: Gauge,
+    pub(crate) handshakes_failed: Counter,
     pub(crate) items_accepted: Counter,
     pub(crate) items_rejected: Counter,
 }
@@ -84,6 +86,7 @@ impl Metrics {
             cut_offs: CutOff::ALL
                 .map(|reason| by_reason.get_or_create_owned(&[("reason", reason.as_str())])),
             connections: Gauge::default(),
+            handshakes_failed: Counter::default(),
             items_accepted: Counter::default(),
             items_rejected: Counter::default(),
         };
@@ -93,6 +96,9 @@ impl Metrics {
         registry.register(name.as_str(), name.help(), by_reason);
         let name = MetricName::HttpConnections;
         registry.register(name.as_str(), name.help(), metrics.connections.clone());
+        let name = MetricName::TlsHandshakesFailed;
+        let failed = metrics.handshakes_failed.clone();
+        registry.register(name.as_str(), name.help(), failed);
         let name = MetricName::ItemsAccepted;
         registry.register(name.as_str(), name.help(), metrics.items_accepted.clone());
         let name = MetricName::ItemsRejected;

@@ -4,14 +4,15 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
-use model::AppId;
+use model::{AppId, OrganisationId};
 use tokio::{sync::Semaphore, task};
 use tracing::{error, warn};
 
 use crate::{
-    Depth, Depths, Intake, Metrics, MetricsText, PathsConfig, Readiness, ServerError,
+    Access, Depth, Depths, Intake, Metrics, MetricsText, PathsConfig, Readiness, ServerError, Tls,
+    access::Denied,
     answer::{self, Answer, Form, Refusal},
     body::{BodyLimits, Budget, Received, RequestBody, Share},
     monitoring,
@@ -38,6 +39,10 @@ pub struct Doors {
     pub metrics_text: MetricsText,
     /// What the doors count.
     pub metrics: Metrics,
+    /// Who may POST; `None` is everybody.
+    pub access: Option<Access>,
+    /// What connections are secured with; `None` is plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 impl fmt::Debug for Doors {
@@ -99,6 +104,10 @@ impl Router {
         &self.doors.metrics
     }
 
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.doors.tls.as_ref()
+    }
+
     /// Answers one request. `stopping` is true once the server is shutting down.
     pub(crate) async fn handle(&self, request: Request<Incoming>, stopping: bool) -> Handled {
         let mut request = request.map(RequestBody::new);
@@ -128,7 +137,10 @@ impl Router {
         }
         Ok(match route {
             Route::Post(..) if stopping => return Err(Refusal::ShuttingDown),
-            Route::Post(format, kind) => self.post(request, format, kind, form).await?,
+            Route::Post(format, kind) => {
+                self.admit(request.headers()).await?;
+                self.post(request, format, kind, form).await?
+            }
             Route::Depth(queue) => {
                 let depth = queue(&self.doors.depths).ok_or(Refusal::NoSuchQueue)?;
                 monitoring::depth(depth(), request.headers())
@@ -140,6 +152,19 @@ impl Router {
             Route::Ready => monitoring::ready((self.doors.readiness)(), form),
             Route::Metrics => monitoring::metrics((self.doors.metrics_text)()),
         })
+    }
+
+    /// Before the body is read: who has no key is not listened to. Pushkin's URLs are those of
+    /// the legacy organisation's app; another one's key is as good as none.
+    async fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(access) = &self.doors.access else {
+            return Ok(());
+        };
+        match access.organisation(headers).await {
+            Ok(OrganisationId::LEGACY) => Ok(()),
+            Ok(_) | Err(Denied::Unknown) => Err(Refusal::Unauthorized),
+            Err(Denied::NotNow) => Err(Refusal::AccessUnknown),
+        }
     }
 
     fn find(&self, path: &str) -> Option<Route> {

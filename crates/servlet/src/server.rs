@@ -4,6 +4,8 @@
 //! all connections at once: no new ones and 503 for new POSTs; once no request is open, idle
 //! connections are closed; what is left when the time is over is cut off.
 
+mod handshake;
+
 mod connection;
 
 mod progress;
@@ -33,7 +35,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-use self::connection::{Connection, OpenConnection};
+use self::connection::OpenConnection;
 use crate::{
     Doors, PathsConfig, ServerConfig, ServerError, body::BodyLimits, metrics::CutOff,
     router::Router,
@@ -285,7 +287,7 @@ async fn attend(stream: TcpStream, shared: Arc<Shared>, mut phase: watch::Receiv
         () = time::sleep(shared.limits.idle_time) => false,
     };
     if speaks {
-        Box::pin(Connection::serve(stream, shared, phase)).await;
+        Box::pin(handshake::serve(stream, shared, phase)).await;
     }
 }
 

@@ -12,7 +12,7 @@ use servlet::ServerConfig;
 use crate::{
     config::Loaded,
     credentials::{self, Inspected},
-    enabled_senders, pipeline,
+    enabled_senders, pipeline, telemetry, tls,
 };
 
 /// All that is to be said, each a full sentence that names section and key.
@@ -45,6 +45,15 @@ pub(super) fn find(loaded: Loaded) -> Findings {
         errors.push(format!("[Sender] enabled_senders: {error}"));
     }
     errors.extend(config.database.check().err().map(|error| error.to_string()));
+    match tls::read(&config.server) {
+        Ok(None) => {}
+        Ok(Some(identity)) => {
+            let now = telemetry::system_clock().now();
+            warnings.extend(tls::doubt(&config.server, &identity, now));
+        }
+        Err(error) => errors.push(error.to_string()),
+    }
+    warnings.extend(tls::exposure(&config.server));
     errors.extend(config.paths.check().err().map(|error| error.to_string()));
     errors.extend(folders(&config.log));
     let is_known = |key: &str| !unusable.contains(&("serverspecific".to_owned(), key.to_owned()));

@@ -71,6 +71,8 @@ impl TestServer {
             readiness: Arc::new(|| Ok(())),
             metrics_text: Arc::new(move || metrics_text(&shown)),
             metrics,
+            access: None,
+            tls: None,
         };
         change(&mut doors);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
