@@ -16,6 +16,8 @@ mod access;
 
 mod durability;
 
+mod reload;
+
 mod senders;
 
 mod stop_plan;

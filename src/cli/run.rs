@@ -147,14 +147,19 @@ impl OpenLog {
     }
 }
 
-/// SIGHUP: the log level from the file, and the messages from the database.
+/// SIGHUP: the log level, the certificate and the credentials of the file, and the database's
+/// messages. A file with a mistake changes nothing.
 fn reload(configuration: &Path, main_log: &MainLog, pipeline: &Pipeline) {
-    let reloaded = load(configuration)
-        .and_then(|loaded| main_log.set_level(loaded.config.log.main_log_level))
-        .and_then(|()| Ok(pipeline.storage().reload_catalogue()?));
-    match reloaded {
-        Ok(()) => info!("log level and messages are reloaded"),
-        Err(error) => warn!("{error:#}: going on with what was there"),
+    let loaded = load(configuration).and_then(|loaded| {
+        main_log.set_level(loaded.config.log.main_log_level)?;
+        Ok(loaded)
+    });
+    match loaded {
+        Ok(loaded) => {
+            info!("log level is reloaded");
+            pipeline.reload(&loaded.config);
+        }
+        Err(error) => error!("{error:#}: going on with what was there"),
     }
 }
 

@@ -16,49 +16,54 @@ use crate::{
 };
 
 /// The program with a configuration of its own.
-struct Program {
+pub(crate) struct Program {
     directory: TempDir,
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
 }
 
 /// How the program ended and what it said.
 #[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Program {
-    fn new(database: Database) -> Self {
+    pub(crate) fn new(database: Database) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let test_database = TestDatabase::new(database, directory.path());
         let url = test_database.config().db_url.unwrap();
         Self {
-            _database: Some(test_database),
+            database: Some(test_database),
             ..Self::on(directory, &url)
         }
     }
 
-    fn on(directory: TempDir, url: &str) -> Self {
+    pub(crate) fn on(directory: TempDir, url: &str) -> Self {
         let sections = format!("[Database]\ndb_url = {url}\n");
         fs::write(directory.path().join("config.ini"), sections).unwrap();
         Self {
             directory,
-            _database: None,
+            database: None,
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// The database, where it was made for this program.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        self.database.as_ref().unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn file(&self, name: &str, text: &str) -> String {
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).unwrap();
         name.to_owned()
     }
 
-    fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
+    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Ended {
         let mut process = Command::new(env!("CARGO_BIN_EXE_onegin"))
             .current_dir(self.directory.path())
             .args(arguments)
@@ -81,7 +86,7 @@ impl Program {
     /// Its output, when it must succeed; then there is nothing on standard error, no progress bar
     /// either.
     #[track_caller]
-    fn run(&self, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let ended = self.run_with(arguments, "");
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
         ended.stdout
@@ -89,14 +94,14 @@ impl Program {
 
     /// Its JSON.
     #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let arguments: Vec<_> = arguments.iter().copied().chain(["--json"]).collect();
         serde_json::from_str(&self.run(&arguments)).unwrap()
     }
 
     /// Its complaint, when it must fail.
     #[track_caller]
-    fn refused(&self, arguments: &[&str]) -> String {
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
         let ended = self.run_with(arguments, "");
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
         ended.stderr
@@ -113,7 +118,7 @@ impl Program {
 }
 
 #[track_caller]
-fn assert_says(text: &str, parts: &[&str]) {
+pub(crate) fn assert_says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
@@ -350,6 +355,7 @@ fn help_shows_an_example_for_every_verb() {
         ),
         ("login", &["list", "show", "add", "delete"]),
         ("device", &["list", "add", "delete"]),
+        ("key", &["create", "import", "list", "disable", "enable"]),
     ];
     for (command, verbs) in verbs {
         for verb in verbs {

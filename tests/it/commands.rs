@@ -73,7 +73,8 @@ impl Daemon {
         let mut line = String::new();
         let output = process.stdout.as_mut().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("onegin listens on http://");
+        let address = line.trim().strip_prefix("onegin listens on ");
+        let address = address.and_then(|url| Some(url.split_once("://")?.1));
         Self {
             process,
             address: address.unwrap().parse().unwrap(),

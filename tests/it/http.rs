@@ -7,9 +7,14 @@ use std::{
     time::Duration,
 };
 
+/// What bytes go over: TCP, or TLS over it.
+pub(crate) trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
+
 /// One keep-alive connection.
 pub(crate) struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Wire>>,
 }
 
 /// An answer.
@@ -34,26 +39,35 @@ impl Answer {
     }
 }
 
+/// A connection that fails its test instead of waiting for ever.
+pub(crate) fn tcp(address: SocketAddr) -> TcpStream {
+    try_tcp(address).expect("the daemon listens")
+}
+
+fn try_tcp(address: SocketAddr) -> Option<TcpStream> {
+    let stream = TcpStream::connect(address).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    stream.set_nodelay(true).unwrap();
+    Some(stream)
+}
+
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        Self::try_connect(address).expect("the daemon listens")
+        Self::over(tcp(address))
     }
 
     /// Connects to a daemon that may be killed meanwhile.
     pub(crate) fn try_connect(address: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect(address).ok()?;
-        stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
-            .unwrap();
-        stream.set_nodelay(true).unwrap();
-        Some(Self {
-            stream: BufReader::new(stream),
-        })
+        try_tcp(address).map(Self::over)
     }
 
-    /// The connection, once every answer has been read.
-    pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream.into_inner()
+    /// On a connection that is there already.
+    pub(crate) fn over(wire: impl Wire + 'static) -> Self {
+        Self {
+            stream: BufReader::new(Box::new(wire)),
+        }
     }
 
     pub(crate) fn get(&mut self, path: &str) -> Answer {

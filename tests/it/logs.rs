@@ -216,7 +216,7 @@ fn the_levels_are_pushkins_and_a_reload_changes_them() {
     fs::write(&path, config.replace("= critical", "= iNFo")).unwrap();
     running.daemon.signal(Signal::HUP);
     eventually("the reload is logged at the new level", || {
-        log().contains(" INFO log level and messages are reloaded")
+        log().contains(" INFO log level is reloaded")
     });
     assert_eq!(running.daemon.stop(), Some(0));
 }

@@ -76,3 +76,5 @@ mod outages;
 mod pressure;
 mod pushkin_http;
 mod pushkin_requests;
+
+mod security;

@@ -80,12 +80,13 @@ fn a_connections_second_head_has_no_more_time_than_its_first() {
     let victim = Victim::start("header_timeout_sec = 2\nidle_timeout_sec = 3600");
     let streams: Vec<TcpStream> = (0..CLIENTS)
         .map(|_| {
-            let mut client = Client::connect(victim.address());
+            let stream = crate::http::tcp(victim.address());
+            let mut client = Client::over(stream.try_clone().unwrap());
             client
                 .post("/post_events_json", "", EVENT.as_bytes())
                 .accepted();
             client.write("G");
-            client.into_stream()
+            stream
         })
         .collect();
     all_are(&dribble(streams, b"G"), 408);
