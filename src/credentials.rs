@@ -3,7 +3,11 @@
 //! A credential that is set but unusable stops the start with a message that names section, key
 //! and file; one that is not set turns its push service off with one warning.
 
-use std::{fmt, fs, path::Path};
+use std::{
+    fmt, fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+};
 
 use sender::{MessengerConfig, apns, fcm};
 
@@ -18,6 +22,23 @@ pub struct Credentials {
     pub apns_ca: Option<Vec<u8>>,
     /// Extra certificate authority for FCM, PEM.
     pub fcm_ca: Option<Vec<u8>>,
+    /// Another one for whatever else stands in the files and keys about APNs.
+    pub(crate) apns_version: Version,
+    /// The same for FCM.
+    pub(crate) fcm_version: Version,
+}
+
+/// Tells whether files and keys are still what they were. A credential that has not changed must
+/// not be replaced: Apple refuses provider tokens that are renewed too often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version(u64);
+
+impl Version {
+    fn of(parts: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        parts.hash(&mut hasher);
+        Self(hasher.finish())
+    }
 }
 
 /// Why a credential cannot be used.
@@ -68,6 +89,15 @@ impl fmt::Display for CredentialsErrors {
 }
 
 impl std::error::Error for CredentialsErrors {}
+
+impl CredentialsError {
+    /// The key at fault; its first letters name the push service.
+    pub(crate) fn key(&self) -> &'static str {
+        match self {
+            Self::Read { key, .. } | Self::Form { key, .. } | Self::Incomplete { key, .. } => key,
+        }
+    }
+}
 
 /// What can be said about the credentials.
 #[derive(Debug, Default)]
@@ -120,6 +150,24 @@ pub(crate) fn inspect(config: &MessengerConfig) -> Inspected {
     };
     let apns_ca = ca("apns_ca_path", &config.apns_ca_path);
     let fcm_ca = ca("fcm_ca_path", &config.fcm_ca_path);
+    inspected.credentials.apns_version = Version::of((
+        contents(&[&config.apns_key_path, &config.apns_certificate_path]),
+        &apns_ca,
+        [
+            &config.apns_key_id,
+            &config.apns_team_id,
+            &config.apns_topic,
+        ],
+        &config.apns_endpoint,
+        config.apns_sandbox,
+    ));
+    inspected.credentials.fcm_version = Version::of((
+        contents(&[&config.fcm_service_account_path]),
+        &fcm_ca,
+        &config.fcm_endpoint,
+        &config.base_deeplink_url,
+        (config.dry_run, config.fcm_rate_limit_per_sec),
+    ));
     inspected.credentials.apns_ca = apns_ca;
     inspected.credentials.fcm_ca = fcm_ca;
     inspected
@@ -187,6 +235,12 @@ fn fcm(config: &MessengerConfig) -> Result<Option<fcm::Credentials>, Credentials
     fcm::Credentials::from_service_account(&json)
         .map(Some)
         .map_err(|cause| form(key, path, cause))
+}
+
+/// What stands in these files, as far as they can be read.
+fn contents(paths: &[&Option<String>]) -> Vec<Option<Vec<u8>>> {
+    let read = |path: &&Option<String>| path.as_ref().and_then(|path| fs::read(path).ok());
+    paths.iter().map(read).collect()
 }
 
 fn file(key: &'static str, path: &str) -> Result<Vec<u8>, CredentialsError> {

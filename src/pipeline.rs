@@ -35,14 +35,14 @@ use processor::{LAST_SENT_INTERVAL, Observer, Outlets, Processor, Route, Stages}
 use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use queue::{Limits, Monitor, PanicCounter, QueueCollector, WhenFull, bounded};
 use sender::{PoolSettings, SenderThread, apns};
-use servlet::{Depth, Depths, Doors, Intake, Server, Tls};
+use servlet::{Depth, Depths, Doors, Intake, Server};
 use storage::{OpenOptions, Storage};
 use tokio::runtime::Runtime;
 use tracing::{error, info};
 
 pub(crate) use self::senders::refused_settings;
 pub use self::vital_signs::VitalSigns;
-use self::{durability::Keeping, senders::Wiring, stop_plan::StopPlan};
+use self::{durability::Keeping, reload::Reloadable, senders::Wiring, stop_plan::StopPlan};
 use crate::{
     Credentials, FinishedCount, config::Config, enabled_senders, finished::Finished, telemetry, tls,
 };
@@ -81,7 +81,7 @@ pub struct Pipeline {
     /// The doors' runtime: the only place where client connections are served.
     doors: Runtime,
     server: Server,
-    tls: Option<Tls>,
+    reloadable: Reloadable,
     processor: Processor,
     senders: Vec<SenderThread>,
     post_processor: PostProcessor,
@@ -147,9 +147,17 @@ impl Pipeline {
         };
         let enabled = enabled_senders::parse(&config.sender.enabled_senders)
             .context("[Sender] enabled_senders")?;
-        let apns = wiring.apns(enabled.apns, credentials.apns, credentials.apns_ca)?;
-        let fcm = wiring.fcm(enabled.fcm, credentials.fcm, credentials.fcm_ca)?;
+        let (apns, apns_provider) =
+            wiring.apns(enabled.apns, credentials.apns, credentials.apns_ca)?;
+        let (fcm, fcm_provider) = wiring.fcm(enabled.fcm, credentials.fcm, credentials.fcm_ca)?;
         let senders = wiring.senders;
+        let reloadable = Reloadable {
+            tls: tls.clone(),
+            apns: apns_provider,
+            apns_version: credentials.apns_version,
+            fcm: fcm_provider,
+            fcm_version: credentials.fcm_version,
+        };
 
         let parking = match config.sender.when_full {
             WhenFull::Block => {
@@ -211,7 +219,7 @@ impl Pipeline {
             metrics_text: telemetry::exposition(registry),
             metrics,
             access: access::of(&config.server, &storage)?,
-            tls: tls.clone(),
+            tls,
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("doors")
@@ -224,7 +232,7 @@ impl Pipeline {
         Ok(Self {
             doors: runtime,
             server,
-            tls,
+            reloadable,
             processor,
             senders,
             post_processor,
@@ -242,10 +250,10 @@ impl Pipeline {
         self.server.address()
     }
 
-    /// What the doors are secured with, to be replaced; `None` is plain HTTP.
+    /// Whether the doors speak TLS.
     #[must_use]
-    pub fn tls(&self) -> Option<&Tls> {
-        self.tls.as_ref()
+    pub fn is_encrypted(&self) -> bool {
+        self.reloadable.tls.is_some()
     }
 
     /// The database.

@@ -12,7 +12,7 @@ use std::{
 use model::{Clock, Feedback, Lane, Notification, Outcome, QueueName, Report};
 use prometheus_client::registry::Registry;
 use queue::{Consumer, Limits, PanicCounter, Producer, bounded};
-use sender::{Metrics, PoolSettings, Provider, SenderThread};
+use sender::{Metrics, PoolSettings, Provider, Replaceable, SenderThread};
 
 use crate::{cpu_time, notifications::now, simulator::Service};
 
@@ -48,7 +48,7 @@ impl Ours {
             ..PoolSettings::default()
         };
         let sender = sender::start(
-            provider,
+            Replaceable::new(provider),
             notifications,
             reports_in,
             feedback_in,

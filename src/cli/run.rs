@@ -92,8 +92,12 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
     let service_manager =
         ServiceManager::from_environment(|name| std::env::var_os(name), std::process::id());
     let mut signals = Signals::register()?;
-    let pipeline = Pipeline::start(config, credentials, Hooks::default())?;
-    let scheme = pipeline.tls().map_or("http", |_| "https");
+    let mut pipeline = Pipeline::start(config, credentials, Hooks::default())?;
+    let scheme = if pipeline.is_encrypted() {
+        "https"
+    } else {
+        "http"
+    };
     println!("onegin listens on {scheme}://{}", pipeline.address());
     info!(address = %pipeline.address(), version = env!("CARGO_PKG_VERSION"), "started");
     let status = format!("listening on {}", pipeline.address());
@@ -103,7 +107,7 @@ pub fn run(configuration: &Path) -> anyhow::Result<ExitCode> {
         match signals.next() {
             Told::Reload => {
                 service_manager.reloading();
-                reload(configuration, &main_log, &pipeline);
+                reload(configuration, &main_log, &mut pipeline);
                 service_manager.ready(&status);
             }
             Told::Stop(signal) => {
@@ -149,7 +153,7 @@ impl OpenLog {
 
 /// SIGHUP: the log level, the certificate and the credentials of the file, and the database's
 /// messages. A file with a mistake changes nothing.
-fn reload(configuration: &Path, main_log: &MainLog, pipeline: &Pipeline) {
+fn reload(configuration: &Path, main_log: &MainLog, pipeline: &mut Pipeline) {
     let loaded = load(configuration).and_then(|loaded| {
         main_log.set_level(loaded.config.log.main_log_level)?;
         Ok(loaded)

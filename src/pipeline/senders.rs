@@ -11,7 +11,7 @@ use anyhow::Context;
 use model::{Clock, Feedback, Notification, QueueName, Report};
 use processor::Route;
 use queue::{Limits, Monitor, Producer, WhenFull, bounded};
-use sender::{MessengerConfig, PoolSettings, SenderThread, apns, fcm};
+use sender::{MessengerConfig, PoolSettings, Replaceable, SenderThread, apns, fcm};
 use servlet::Depth;
 
 use super::{Change, depth};
@@ -42,13 +42,13 @@ pub(super) struct Wiring<'c> {
 }
 
 impl Wiring<'_> {
-    /// The way to APNs.
+    /// The way to APNs, and the credential at its end.
     pub(super) fn apns(
         &mut self,
         enabled: Option<PoolSize>,
         credentials: Option<apns::Credentials>,
         ca_pem: Option<Vec<u8>>,
-    ) -> anyhow::Result<Way> {
+    ) -> anyhow::Result<(Way, Option<Replaceable<apns::Apns>>)> {
         let messenger = &self.config.messenger;
         let change = self.apns_options.as_ref();
         let provider = apns_provider(messenger, credentials, ca_pem, change)?;
@@ -60,16 +60,18 @@ impl Wiring<'_> {
                 sender.apn_sender_interval_sec,
             )
         });
-        self.way(QueueName::ApnSender, settings, provider)
+        let provider = provider.map(Replaceable::new);
+        let way = self.way(QueueName::ApnSender, settings, provider.clone())?;
+        Ok((way, provider))
     }
 
-    /// The way to FCM.
+    /// The way to FCM, and the credential at its end.
     pub(super) fn fcm(
         &mut self,
         enabled: Option<PoolSize>,
         credentials: Option<fcm::Credentials>,
         ca_pem: Option<Vec<u8>>,
-    ) -> anyhow::Result<Way> {
+    ) -> anyhow::Result<(Way, Option<Replaceable<fcm::Fcm>>)> {
         let messenger = &self.config.messenger;
         let provider = fcm_provider(messenger, credentials, ca_pem)?;
         let sender = &self.config.sender;
@@ -80,7 +82,9 @@ impl Wiring<'_> {
                 sender.gcm_sender_interval_sec,
             )
         });
-        self.way(QueueName::GcmSender, settings, provider)
+        let provider = provider.map(Replaceable::new);
+        let way = self.way(QueueName::GcmSender, settings, provider.clone())?;
+        Ok((way, provider))
     }
 
     fn settings(
@@ -119,7 +123,7 @@ impl Wiring<'_> {
         &mut self,
         name: QueueName,
         settings: Option<PoolSettings>,
-        provider: Option<P>,
+        provider: Option<Replaceable<P>>,
     ) -> anyhow::Result<Way> {
         let Some(settings) = settings else {
             return Ok(Way {
@@ -166,7 +170,7 @@ pub(crate) fn refused_settings(
     apns.err().into_iter().chain(fcm.err()).collect()
 }
 
-fn apns_provider(
+pub(super) fn apns_provider(
     messenger: &MessengerConfig,
     credentials: Option<apns::Credentials>,
     ca_pem: Option<Vec<u8>>,
@@ -191,7 +195,7 @@ fn apns_provider(
         .context("cannot set APNs up, see apns_… in section [Messenger]")
 }
 
-fn fcm_provider(
+pub(super) fn fcm_provider(
     messenger: &MessengerConfig,
     credentials: Option<fcm::Credentials>,
     ca_pem: Option<Vec<u8>>,

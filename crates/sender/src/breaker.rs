@@ -241,6 +241,18 @@ impl Breaker {
         }
     }
 
+    /// The credential is another one: what was learned with the old one is forgotten, what is
+    /// still in flight with it says nothing, and if anything was held, one request finds out.
+    pub(crate) fn replaced(&mut self) {
+        self.period += 1;
+        self.failed_connections = 0;
+        self.bad_answers = 0;
+        self.openings = 0;
+        if !self.is_closed() {
+            self.state = State::HalfOpen { probing: false };
+        }
+    }
+
     fn good(&mut self) -> Change {
         self.answers += 1;
         self.failed_connections = 0;

@@ -27,6 +27,8 @@ pub mod apns;
 
 pub mod fcm;
 
+mod replaceable;
+
 mod sender;
 
 mod pool;
@@ -50,5 +52,6 @@ pub use config::{MessengerConfig, SenderConfig};
 pub use error::{CredentialError, SenderError};
 pub use metrics::Metrics;
 pub use provider::{CredentialWord, Prepared, Provider, Reason};
+pub use replaceable::Replaceable;
 pub use retry::BackOff;
 pub use sender::{PoolSettings, SenderThread, StopTimes, start};

@@ -128,6 +128,8 @@ impl<P: Provider> Pool<P> {
     pub(crate) fn happened(&mut self, event: Event) {
         match event {
             Event::Opened(id, Ok(opened)) => self.opened(id, *opened),
+            // Begun for another credential; nobody waits for it.
+            Event::Opened(id, Err(_)) if self.place_of(id).is_none() => {}
             Event::Opened(id, Err(error)) => {
                 self.connections.retain(|connection| connection.id != id);
                 let error: &dyn std::error::Error = &error;
@@ -185,6 +187,17 @@ impl<P: Provider> Pool<P> {
                 self.leave(place);
             }
         }
+    }
+
+    /// Opens new connections with `provider`; those that are there end with their last answer.
+    pub(crate) fn replace_provider(&mut self, provider: Arc<P>) {
+        self.leave_all();
+        let connections = &mut self.connections;
+        connections.retain(|connection| !matches!(connection.state, State::Opening));
+        self.provider = provider;
+        self.failures = 0;
+        self.not_before = Instant::now();
+        self.noticed = Noticed::default();
     }
 
     /// The connection on which `lane` may open a stream now.

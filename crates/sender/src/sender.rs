@@ -13,10 +13,7 @@ mod run;
 use std::{
     num::{NonZeroU32, NonZeroUsize},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        mpsc::{self, Receiver, RecvTimeoutError},
-    },
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -32,6 +29,7 @@ use crate::{
     metrics::ProviderMetrics,
     pool::{PingTimes, PoolLimits},
     provider::Provider,
+    replaceable::Replaceable,
     retry::BackOff,
 };
 use run::Run;
@@ -123,7 +121,7 @@ impl PoolSettings {
 
 /// What every loop of a sender works with; a loop that panicked is followed by another one.
 struct Parts<P> {
-    provider: Arc<P>,
+    provider: Replaceable<P>,
     queue: Consumer<Notification>,
     reports: Producer<Report>,
     feedback: Producer<Feedback>,
@@ -135,7 +133,7 @@ struct Parts<P> {
 }
 
 /// Starts the sender of `provider`, which holds one app's credential: `queue` must bring that
-/// app's notifications only.
+/// app's notifications only. Whoever keeps a clone of it can replace the credential.
 ///
 /// # Errors
 /// When the operating system has no thread to give.
@@ -144,7 +142,7 @@ struct Parts<P> {
     reason = "the ends of three queues and what the root configures: a list of parts to wire"
 )]
 pub fn start<P: Provider>(
-    provider: P,
+    provider: Replaceable<P>,
     queue: Consumer<Notification>,
     reports: Producer<Report>,
     feedback: Producer<Feedback>,
@@ -152,10 +150,10 @@ pub fn start<P: Provider>(
     clock: Clock,
     metrics: &Metrics,
 ) -> Result<SenderThread, SenderError> {
-    let name = provider.provider();
+    let name = provider.current().provider();
     let (stop, stopped) = watch::channel(None);
     let parts = Parts {
-        provider: Arc::new(provider),
+        provider,
         queue,
         reports,
         feedback,
@@ -193,7 +191,7 @@ fn supervise<P: Provider>(parts: &Parts<P>) -> usize {
             return left;
         }
         error!(
-            provider = %parts.provider.provider(),
+            provider = %parts.provider.current().provider(),
             "the sender panicked; what it had taken is unfinished, it goes on with the rest"
         );
         parts.metrics.panics.inc();

@@ -41,6 +41,7 @@ use crate::{
     pool::{Ended, Event, Exchange, Pool},
     provider::{Prepared, Provider, Reason},
     rate::RateLimit,
+    replaceable::Replaceable,
 };
 
 /// Answers that are handled before new streams are opened again.
@@ -50,6 +51,8 @@ type InFlight = FuturesUnordered<Exchange<Box<Delivery>>>;
 
 /// See the module's text.
 pub(super) struct Run<P> {
+    source: Replaceable<P>,
+    /// What is in use of `source`.
     provider: Arc<P>,
     queue: Consumer<Notification>,
     settings: PoolSettings,
@@ -89,15 +92,25 @@ enum Woken {
     News,
     Authorized,
     Queue { open: bool },
+    Replaced,
     Time,
+}
+
+/// Why the loop ended.
+enum Done {
+    /// There is nothing left to do.
+    All,
+    /// There is another credential to go on with.
+    Replaced,
 }
 
 impl<P: Provider> Run<P> {
     pub(super) fn new(parts: &Parts<P>) -> Self {
-        let provider = Arc::clone(&parts.provider);
+        let provider = parts.provider.current();
         let metrics = parts.metrics.clone();
         let now = Instant::now();
         Self {
+            source: parts.provider.clone(),
             queue: parts.queue.clone(),
             settings: parts.settings,
             ledger: Ledger::new(
@@ -113,9 +126,7 @@ impl<P: Provider> Run<P> {
                 parts.settings.limits(),
                 metrics.clone(),
             ),
-            rate: provider
-                .rate_limit_per_sec()
-                .map(|per_sec: NonZeroU32| RateLimit::new(per_sec, now)),
+            rate: rate_limit(provider.as_ref(), now),
             breaker: Breaker::new(parts.settings.breaker),
             closed: false,
             taken: Vec::new(),
@@ -137,25 +148,29 @@ impl<P: Provider> Run<P> {
     /// Works until the queue has ended and everything that came from it, too, or until the time
     /// for the stop is over; how many notifications were let go of for that.
     pub(super) async fn until_done(mut self) -> usize {
-        let provider = Arc::clone(&self.provider);
-        let clock = self.ledger.clock();
-        let mut keeper = tokio::spawn(provider.keep_authorized(clock, self.metrics.clone()));
-        let kept = async {
-            match (&mut keeper).await {
-                // With a certificate there is nothing to keep.
-                Ok(()) => std::future::pending().await,
-                Err(error) => resume_unwind(error.into_panic()),
+        loop {
+            let (provider, clock) = (Arc::clone(&self.provider), self.ledger.clock());
+            let mut keeper = tokio::spawn(provider.keep_authorized(clock, self.metrics.clone()));
+            let kept = async {
+                match (&mut keeper).await {
+                    // With a certificate there is nothing to keep.
+                    Ok(()) => std::future::pending().await,
+                    Err(error) => resume_unwind(error.into_panic()),
+                }
+            };
+            let done = tokio::select! {
+                done = self.work() => done,
+                never = kept => never,
+            };
+            keeper.abort();
+            match done {
+                Done::All => return self.left,
+                Done::Replaced => self.take_over(),
             }
-        };
-        tokio::select! {
-            () = self.work() => {}
-            () = kept => {}
         }
-        keeper.abort();
-        self.left
     }
 
-    async fn work(&mut self) {
+    async fn work(&mut self) -> Done {
         loop {
             self.look_at_the_clock(Instant::now());
             self.heed_stop(Instant::now());
@@ -169,7 +184,7 @@ impl<P: Provider> Run<P> {
             }
             self.show();
             if self.closed && self.held() == 0 {
-                return;
+                return Done::All;
             }
             match self.wait().await {
                 Woken::Answers => self.settle_answers(),
@@ -177,6 +192,7 @@ impl<P: Provider> Run<P> {
                 Woken::News => self.pool.hear_goaways(),
                 Woken::Queue { open } => self.gather(open),
                 Woken::Authorized => self.heed_denial(),
+                Woken::Replaced => return Done::Replaced,
                 Woken::Stop | Woken::Time => {}
             }
             self.heed_pool();
@@ -192,6 +208,7 @@ impl<P: Provider> Run<P> {
         tokio::select! {
             biased;
             Ok(()) = self.stop.changed() => Woken::Stop,
+            () = self.source.replaced() => Woken::Replaced,
             () = answers(&mut self.in_flight, &mut self.ended) => Woken::Answers,
             event = self.pool.event() => Woken::Pool(event),
             () = news.notified() => Woken::News,
@@ -374,6 +391,11 @@ impl<P: Provider> Run<P> {
         self.metrics.delayed.set(number(self.delayed.len()));
         self.metrics.breaker_state.set(self.breaker.gauge());
     }
+}
+
+fn rate_limit<P: Provider>(provider: &P, now: Instant) -> Option<RateLimit> {
+    let per_sec: NonZeroU32 = provider.rate_limit_per_sec()?;
+    Some(RateLimit::new(per_sec, now))
 }
 
 /// Moves ended exchanges over, waiting for the first one. Cancelling it loses nothing.

@@ -8,6 +8,7 @@ use simulator::{Action, GoAway, Refusal, Rule, Service};
 
 use crate::{
     breaker::breaker_suite,
+    replacement::replacement_suite,
     rig::{LIMIT, Setup},
     suite::{provider_suite, tests_for},
 };
@@ -15,6 +16,8 @@ use crate::{
 provider_suite!(Service::Apns);
 
 breaker_suite!(Service::Apns);
+
+replacement_suite!(Service::Apns);
 
 #[test]
 fn the_payload_on_the_wire_is_the_documented_one() {

@@ -8,6 +8,7 @@ use simulator::{Action, Refusal, RetryAfter, Rule, Service};
 
 use crate::{
     breaker::breaker_suite,
+    replacement::replacement_suite,
     rig::{LIMIT, Setup},
     suite::{provider_suite, tests_for},
 };
@@ -15,6 +16,8 @@ use crate::{
 provider_suite!(Service::Fcm);
 
 breaker_suite!(Service::Fcm);
+
+replacement_suite!(Service::Fcm);
 
 #[test]
 fn the_message_on_the_wire_is_the_documented_one() {

@@ -16,6 +16,8 @@ mod suite;
 
 mod breaker;
 
+mod replacement;
+
 mod apns;
 
 mod certificate;

@@ -17,7 +17,7 @@ use model::{
 };
 use prometheus_client::registry::Registry;
 use queue::{Consumer, Limits, Load, PanicCounter, Producer, Taken};
-use sender::{BackOff, BreakerSettings, Metrics, PoolSettings, SenderThread};
+use sender::{BackOff, BreakerSettings, Metrics, PoolSettings, Replaceable, SenderThread};
 use simulator::{Action, Endpoint, Received, Refusal, Rule, Service, Simulator};
 use tokio::runtime::Runtime;
 
@@ -40,6 +40,7 @@ pub(crate) struct Rig {
     reports: Consumer<Report>,
     feedback: Consumer<Feedback>,
     thread: Option<SenderThread>,
+    replace: Box<dyn Fn()>,
     metrics: Registry,
     runtime: Runtime,
     next: AtomicU64,
@@ -108,6 +109,7 @@ impl Setup {
         let counters = Metrics::new(&mut metrics, PanicCounter::default());
         let clock = Clock::new(now);
         let ca_pem = Some(simulator.ca_pem().as_bytes().to_vec());
+        let replace: Box<dyn Fn()>;
         let thread = match service {
             Service::Apns => {
                 let key = simulator.apns_key();
@@ -126,6 +128,25 @@ impl Setup {
                 };
                 (self.apns)(&mut options);
                 let apns = sender::apns::Apns::new(options).unwrap();
+                let apns = Replaceable::new(apns);
+                let (replaced, key) = (apns.clone(), key.clone());
+                let (endpoint, ca_pem) = (simulator.apns_url(), simulator.ca_pem().to_owned());
+                replace = Box::new(move || {
+                    let again = sender::apns::Options {
+                        credentials: sender::apns::Credentials::from_p8(
+                            key.p8_pem.as_bytes(),
+                            &key.key_id,
+                            &key.team_id,
+                        )
+                        .unwrap(),
+                        topic: Some(key.topic.clone()),
+                        sandbox: false,
+                        endpoint: Some(endpoint.clone()),
+                        ca_pem: Some(ca_pem.as_bytes().to_vec()),
+                        token_life_at_least: sender::apns::TOKEN_LIFE_AT_LEAST,
+                    };
+                    replaced.replace(sender::apns::Apns::new(again).unwrap());
+                });
                 let (reports, feedback) = (reports_in, feedback_in);
                 sender::start(
                     apns,
@@ -150,6 +171,23 @@ impl Setup {
                 };
                 (self.fcm)(&mut options);
                 let fcm = sender::fcm::Fcm::new(options).unwrap();
+                let fcm = Replaceable::new(fcm);
+                let replaced = fcm.clone();
+                let (endpoint, ca_pem) = (simulator.fcm_url(), simulator.ca_pem().to_owned());
+                replace = Box::new(move || {
+                    let again = sender::fcm::Options {
+                        credentials: sender::fcm::Credentials::from_service_account(
+                            json.as_bytes(),
+                        )
+                        .unwrap(),
+                        endpoint: Some(endpoint.clone()),
+                        ca_pem: Some(ca_pem.as_bytes().to_vec()),
+                        dry_run: false,
+                        base_deeplink_url: "application_name.com".to_owned(),
+                        rate_limit_per_sec: None,
+                    };
+                    replaced.replace(sender::fcm::Fcm::new(again).unwrap());
+                });
                 let (reports, feedback) = (reports_in, feedback_in);
                 sender::start(
                     fcm,
@@ -170,6 +208,7 @@ impl Setup {
             reports,
             feedback,
             thread: Some(thread.unwrap()),
+            replace,
             metrics,
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -330,6 +369,11 @@ impl Rig {
         let address = url.strip_prefix("https://").unwrap();
         self.endpoint().set_online(false);
         self.eventually(|| std::net::TcpStream::connect(address).is_err());
+    }
+
+    /// Hands the sender the usual credential as a new one.
+    pub(crate) fn replace_credential(&self) {
+        (self.replace)();
     }
 
     /// No more notifications; the sender ends by itself.

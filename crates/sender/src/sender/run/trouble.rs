@@ -1,11 +1,13 @@
 //! What the breaker's changes mean to the loop: lines in the log, connections closed,
 //! notifications held.
 
+use std::sync::Arc;
+
 use model::Outcome;
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 
-use super::Run;
+use super::{Run, rate_limit};
 use crate::{
     authorization::{Denial, Renewal},
     breaker::{Change, Sign, Stamp},
@@ -63,6 +65,16 @@ impl<P: Provider> Run<P> {
             Some(CredentialWord::Refused(reason)) => self.credential_refused(&reason),
             None => {}
         }
+    }
+
+    /// Goes on with the other credential. What is in flight ends where it is; whatever that says
+    /// about a credential is about the old one.
+    pub(super) fn take_over(&mut self) {
+        self.provider = self.source.current();
+        self.pool.replace_provider(Arc::clone(&self.provider));
+        self.rate = rate_limit(self.provider.as_ref(), Instant::now());
+        self.breaker.replaced();
+        info!(provider = %self.provider.provider(), "going on with the new credential");
     }
 
     /// Looks whether new authorizations are denied and the last one is used up.
