@@ -150,7 +150,7 @@ fn inner(label: &str, pkcs8: &str) -> String {
 }
 
 #[test]
-fn keys_in_pkcs_8_and_pkcs_1_form_are_taken() {
+fn keys_in_pkcs_8_pkcs_1_and_sec_1_form_are_taken() {
     let authority = Authority::new();
     let simulator = Simulator::start(Options::default()).unwrap();
     let account: serde_json::Value =
@@ -160,6 +160,10 @@ fn keys_in_pkcs_8_and_pkcs_1_form_are_taken() {
     let elliptic = KeyPair::generate().unwrap();
     for (chain, key) in [
         (authority.chain(&elliptic, |_| {}), elliptic.serialize_pem()),
+        (
+            authority.chain(&elliptic, |_| {}),
+            inner("EC PRIVATE KEY", &elliptic.serialize_pem()),
+        ),
         (authority.chain(&rsa, |_| {}), rsa_pem.to_owned()),
         (
             authority.chain(&rsa, |_| {}),

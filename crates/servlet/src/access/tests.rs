@@ -160,6 +160,46 @@ async fn in_an_outage_known_keys_work_for_an_hour_and_the_database_is_left_in_pe
     assert_eq!(ask(&access, "KEY", "secret").await, Ok(OTHER));
 }
 
+/// Whoever has to wait for his turn longer than his patience is told so, which shows who does.
+#[tokio::test(start_paused = true)]
+async fn slow_comparisons_take_turns_and_an_unknown_key_costs_what_one_of_its_kind_costs() {
+    for imported_exist in [false, true] {
+        let asked = Arc::new(Database {
+            imported_exist,
+            ..Database::default()
+        });
+        let look_up = Arc::clone(&asked);
+        let access = Access::new(Arc::new(move |key| look_up.look_up(key))).unwrap();
+        asked.store("imported", SecretHash::of_imported("word").unwrap(), true);
+        asked.store("OURS", SecretHash::of_generated("secret"), true);
+        let turns = u32::try_from(access.0.slow.available_permits()).unwrap();
+        assert!((1..=4).contains(&turns));
+        let all = access.0.slow.acquire_many(turns).await.unwrap();
+        let of_an_unknown = if imported_exist {
+            Denied::NotNow
+        } else {
+            Denied::Unknown
+        };
+        for (key, secret, expected) in [
+            ("imported", "word", Err(Denied::NotNow)),
+            ("imported", "wrong", Err(Denied::NotNow)),
+            ("OURS", "secret", Ok(OTHER)),
+            ("OURS", "wrong", Err(Denied::Unknown)),
+            ("unknown", "word", Err(of_an_unknown)),
+            ("ABCDEFGHJKLMNPQR", "word", Err(Denied::Unknown)),
+        ] {
+            assert_eq!(ask(&access, key, secret).await, expected, "{key} {secret}");
+        }
+        drop(all);
+        assert_eq!(ask(&access, "imported", "word").await, Ok(OTHER));
+        assert_eq!(ask(&access, "unknown", "word").await, Err(Denied::Unknown));
+        // Known now: no other comparison is needed when it is looked up again.
+        let _all = access.0.slow.acquire_many(turns).await.unwrap();
+        advance(2.0).await;
+        assert_eq!(ask(&access, "imported", "word").await, Ok(OTHER));
+    }
+}
+
 /// Real time: look-ups that block are threads of their own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_who_keep_the_database_busy_do_not_hold_a_known_client_up() {
