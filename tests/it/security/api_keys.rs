@@ -39,7 +39,7 @@ fn status(app: &TestApp, key: &str, secret: &str) -> u16 {
 
 on_each_database! {
     fn a_created_key_opens_every_post_url_and_monitoring_needs_none(database) {
-        let app = guarded(database);
+        let mut app = guarded(database);
         let created = program(&app).json(&["key", "create", "--note", "match server"]);
         let key = created["key"].as_str().unwrap();
         let header = basic(key, created["secret"].as_str().unwrap());
@@ -74,11 +74,10 @@ on_each_database! {
         let mut client = app.client();
         for (path, body) in &bodies {
             client.post(path, &header, body).accepted();
+            app.expect_requests(1);
+            app.finish();
         }
-        // The login and the notifications may be in one batch; they are handled in their order.
-        eventually("both notifications are delivered", || {
-            app.simulator.fcm().counters().delivered == 2
-        });
+        assert_eq!(app.simulator.fcm().counters().delivered, 2);
         for path in [
             "/get_request_queue",
             "/get_apn_sender_queue",

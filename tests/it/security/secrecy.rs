@@ -25,7 +25,7 @@ fn no_key_no_secret_and_no_private_key_is_in_the_log_at_its_lowest_level() {
         program.run_with(&["key", "import", "imported-key"], "imported-secret");
         let config = folder.path().join("config.ini");
         let sections = format!(
-            "[ServerSpecific]\nport = 0\nrequire_api_key = yes\nheader_timeout_sec = 1\n{}\
+            "[ServerSpecific]\nport = 0\nrequire_api_key = yes\n{}\
              [Log]\nmain_log_level = notset\nlog_format = {format}\n",
             files.keys()
         );
