@@ -283,6 +283,9 @@ mod tests {
             ("notification_log_rotate_suffix", ""),
             ("notification_log_rotate_suffix", "%Y/%m"),
             ("notification_log_rotate_suffix", "%!"),
+            ("notification_log_rotate_suffix", "%D"),
+            ("notification_log_rotate_suffix", "%.f"),
+            ("notification_log_rotate_suffix", "%Y%n"),
         ] {
             let message = refused(serde_json::json!({key: value}));
             let expected = format!("[Log] {key} = `{value}` is not allowed; it takes ");

@@ -132,6 +132,9 @@ impl fmt::Display for When {
     }
 }
 
+/// Bytes of a suffix at most: a file's name has 255, and before and after the suffix stand ours.
+const LONGEST_SUFFIX: usize = 200;
+
 /// What a rotated file's name ends with: a strftime format that makes a file name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -152,8 +155,12 @@ impl Suffix {
 
     /// The suffix for a period that began at `start`.
     pub(crate) fn at(&self, start: UnixMs, zone: &TimeZone) -> String {
-        strtime::format(&self.0, &local(start, zone))
+        let mut name = strtime::format(&self.0, &local(start, zone))
             .expect("the format has been tried when it was read")
+            // A zone's own name (%Q) is a path: Europe/Belgrade.
+            .replace('/', "-");
+        name.truncate(name.floor_char_boundary(LONGEST_SUFFIX));
+        name
     }
 }
 
@@ -162,14 +169,13 @@ impl FromStr for Suffix {
 
     fn from_str(text: &str) -> Result<Self, LogConfigError> {
         let probe = date(2026, 11, 21)
-            .at(20, 36, 58, 442_000_000)
+            // No fraction of a second: a format of nothing else may then be nothing at all (%.f).
+            .at(20, 36, 58, 0)
             .to_zoned(TimeZone::UTC)
             .ok()
             .and_then(|probe| strtime::format(text, &probe).ok());
         match probe {
-            Some(name) if !name.is_empty() && !name.contains(['/', '\0']) => {
-                Ok(Self(text.to_owned()))
-            }
+            Some(name) if is_part_of_a_file_name(&name) => Ok(Self(text.to_owned())),
             Some(_) | None => Err(LogConfigError {
                 key: "notification_log_rotate_suffix",
                 value: text.to_owned(),
@@ -177,6 +183,11 @@ impl FromStr for Suffix {
             }),
         }
     }
+}
+
+fn is_part_of_a_file_name(name: &str) -> bool {
+    let is_odd = |character: char| character == '/' || character.is_control();
+    !name.is_empty() && name.len() <= LONGEST_SUFFIX && !name.contains(is_odd)
 }
 
 impl fmt::Display for Suffix {
@@ -256,6 +267,35 @@ mod tests {
         for text in ["S", "M", "H", "D", "midnight", "W0", "W6"] {
             assert_eq!(text.parse::<When>().unwrap().to_string(), text);
         }
+    }
+
+    /// A zone that has a name and no summer time, as it would be read from the system's files.
+    fn named(name: &str) -> TimeZone {
+        // RFC 9636: a head with six counts, one type of local time, its name; all of it twice.
+        let mut block = b"TZif2".to_vec();
+        block.extend([0; 15]);
+        block.extend([0, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat());
+        block.extend(3_600_i32.to_be_bytes());
+        block.extend(b"\0\0CET\0");
+        let file = [&block[..], &block[..], b"\nCET-1\n"].concat();
+        TimeZone::tzif(name, &file).unwrap()
+    }
+
+    #[test]
+    fn a_zones_name_makes_no_folder() {
+        let suffix: Suffix = "%Y_%Q_%:Q".parse().unwrap();
+        assert_eq!(
+            suffix.at(at("2026-11-21 20:36:58"), &named("Europe/Belgrade")),
+            "2026_Europe-Belgrade_Europe-Belgrade"
+        );
+    }
+
+    #[test]
+    fn a_suffix_is_no_longer_than_a_file_name_can_be() {
+        let zone = named("America/Argentina/ComodRivadavia");
+        let suffix: Suffix = "%Q".repeat(60).parse().unwrap();
+        assert_eq!(suffix.at(UnixMs(0), &zone).len(), LONGEST_SUFFIX);
+        assert!("%Q".repeat(67).parse::<Suffix>().is_err());
     }
 
     #[test]

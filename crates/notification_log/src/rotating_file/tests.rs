@@ -288,19 +288,21 @@ fn a_torn_line_that_is_given_up_does_not_spoil_the_next() {
 #[test]
 fn a_folder_that_forbids_renaming_costs_no_line() {
     let folder = Folder::new();
-    let mut log = folder.open(rotation("S"), EVENING);
+    let long = "n".repeat(230);
+    let path = folder.0.path().join(&long);
+    let mut log = RotatingFile::open(path, rotation("S"), EVENING).unwrap();
     append(&mut log, "1\n", EVENING);
-    // A suffix too long for a file name makes the rename fail, for root too.
-    log.rotation.suffix = "%Y".repeat(70).parse().unwrap();
+    // A name of more than 255 bytes makes the rename fail, for root too.
+    log.rotation.suffix = "%Y".repeat(10).parse().unwrap();
     append(&mut log, "2\n", EVENING.plus_ms(1000));
-    assert_eq!(folder.files(), [file("notifications.csv", "1\n2\n")]);
+    assert_eq!(folder.files(), [file(&long, "1\n2\n")]);
     log.rotation.suffix = Suffix::hourly();
     append(&mut log, "3\n", EVENING.plus_ms(1000 + ROTATION_RETRY_MS));
     assert_eq!(
         folder.files(),
         [
-            file("notifications.csv", "3\n"),
-            file("notifications.csv.2026-11-21_20", "1\n2\n"),
+            file(&long, "3\n"),
+            file(&format!("{long}.2026-11-21_20"), "1\n2\n"),
         ]
     );
 }
