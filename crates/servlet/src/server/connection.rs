@@ -80,6 +80,9 @@ impl Connection {
             http1::Builder::new()
                 .max_buf_size(BUFFER_BYTES)
                 .max_headers(HEAD_FIELDS)
+                // A client may close its side when it has sent everything (RFC 9112 section 9.6):
+                // it still wants the answer, above all that to a POST that has been taken.
+                .half_close(true)
                 .serve_connection(socket, service)
         );
         let mut timer = pin!(time::sleep(limits.idle_time));

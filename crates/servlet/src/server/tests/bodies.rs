@@ -136,6 +136,22 @@ async fn a_gzip_body_is_inflated_where_the_header_says_so() {
 }
 
 #[tokio::test]
+async fn a_client_that_closes_its_side_after_its_request_is_still_answered() {
+    let test = TestServer::start().await;
+    // Inflated beside the connection: the client's end is seen before the answer is there.
+    let taken = post("/post_events_json", GZIP, gzip(EVENT.as_bytes()));
+    let not_found = post("/nothing", "", EVENT);
+    for (request, status) in [(taken, 200), (not_found, 404), (get("/healthz", ""), 200)] {
+        let mut client = test.connect().await;
+        client.send(&request).await;
+        client.close_sending_side().await;
+        assert_eq!(client.response().await.status, status);
+        client.closed().await;
+    }
+    assert_eq!(test.taken().len(), 1);
+}
+
+#[tokio::test]
 async fn broken_gzip_is_a_bad_request() {
     let test = TestServer::start().await;
     let body = gzip(EVENT.as_bytes());

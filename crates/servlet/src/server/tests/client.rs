@@ -54,6 +54,11 @@ impl Client {
         within(self.stream.write_all(bytes)).await.unwrap();
     }
 
+    /// Says that nothing more will be sent.
+    pub(super) async fn close_sending_side(&mut self) {
+        within(self.stream.shutdown()).await.unwrap();
+    }
+
     pub(super) async fn ask(&mut self, request: &[u8]) -> Response {
         self.send(request).await;
         if request.starts_with(b"HEAD") {
