@@ -70,7 +70,7 @@ impl fmt::Display for Shown {
                     Value::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                if value.contains('\n') {
+                if needs_lines_of_its_own(&value) {
                     writeln!(formatter, "; {origin}\n{key} =")?;
                     for line in value.lines() {
                         writeln!(formatter, "    {line}")?;
@@ -83,6 +83,12 @@ impl fmt::Display for Shown {
         }
         Ok(())
     }
+}
+
+/// Whether beside its key the value would be read as another one: a comment begins at the first
+/// semicolon or not at all, and two quotes are nothing (`config::ini`).
+fn needs_lines_of_its_own(value: &str) -> bool {
+    value.contains(['\n', ';']) || value == "\"\""
 }
 
 fn origin(loaded: &Loaded, section: &str, key: &str) -> String {
@@ -134,7 +140,30 @@ fn masked_url(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::load_text;
+
+    #[test]
+    fn what_is_shown_is_a_file_that_says_the_same() {
+        let load = |text: &str| {
+            load_text(Path::new("config.ini"), text, std::iter::empty()).expect("no mistakes")
+        };
+        for value in [
+            "Chess",
+            "Chess;2",
+            "Chess;2 ; three",
+            ";",
+            "",
+            "a\n  b ; c",
+            "\n  \"\"",
+        ] {
+            let loaded = load(&format!("[ServerSpecific]\ngame={value}\n"));
+            let shown = Shown::of(&loaded).to_string();
+            assert_eq!(load(&shown).config, loaded.config, "{shown}");
+        }
+    }
 
     #[test]
     fn a_url_is_shown_without_its_password() {
