@@ -40,11 +40,10 @@ impl When {
     pub(crate) fn period_end(self, from: UnixMs, zone: &TimeZone) -> UnixMs {
         match self {
             Self::Second | Self::Minute | Self::Hour | Self::Day => from.plus_ms(self.fixed_ms()),
-            Self::Midnight => midnight(&local(from, zone), 1),
+            Self::Midnight => midnight_after(from, 1, zone),
             Self::Weekday(last_day) => {
-                let today = local(from, zone);
-                let days = i64::from(last_day.since(today.weekday())) + 1;
-                midnight(&today, days)
+                let today = local(from, zone).weekday();
+                midnight_after(from, i64::from(last_day.since(today)) + 1, zone)
             }
         }
     }
@@ -68,6 +67,16 @@ impl When {
             Self::Midnight | Self::Weekday(_) => 0,
         }
     }
+}
+
+/// The local midnight that is `days` after the start of this day. Where clocks are set back by most
+/// of a day it may be over already, and the one after it counts.
+fn midnight_after(from: UnixMs, days: i64, zone: &TimeZone) -> UnixMs {
+    let day = local(from, zone);
+    let mut midnights = (days..days + 4).map(|days| midnight(&day, days));
+    midnights
+        .find(|midnight| *midnight > from)
+        .unwrap_or_else(|| from.plus_ms(When::Day.fixed_ms()))
 }
 
 /// The local midnight `days` after (or before) the start of this day.
@@ -266,6 +275,16 @@ mod tests {
     fn every_period_survives_its_text() {
         for text in ["S", "M", "H", "D", "midnight", "W0", "W6"] {
             assert_eq!(text.parse::<When>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_midnight_that_comes_twice_ends_no_period_in_the_past() {
+        // From 21 hours before UTC's clock to 2 behind it, as on an island that changes sides.
+        let zone = TimeZone::posix("CET-21CEST2,M3.5.0,M10.5.0/3").unwrap();
+        let from = UnixMs(11_715_239_118_837);
+        for when in [When::Midnight, "W0".parse().unwrap(), "W6".parse().unwrap()] {
+            assert!(when.period_end(from, &zone) > from, "{when}");
         }
     }
 
