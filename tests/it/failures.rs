@@ -3,7 +3,7 @@
 //! Pushkin lost the login, the message or the batch, and had answered 200. Full queues are in
 //! `tests/it/back_pressure.rs`, push services in trouble in `tests/it/delivery.rs`.
 
-mod cable;
+pub(crate) mod cable;
 
 use std::{
     num::NonZeroU32,

@@ -261,6 +261,8 @@ impl SenderThread {
 /// A notification to `token`, alive for an hour, for the tests of this crate.
 #[cfg(test)]
 pub(crate) fn test_notification(platform: model::Platform, token: &str) -> Notification {
+    use std::sync::Arc;
+
     use model::{
         AppId, Content, DeviceToken, FinishedRequests, ItemId, Lane, LoginId, MessageId,
         NotificationId, Priority, Receipt, RequestId, UnixMs,

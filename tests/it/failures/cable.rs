@@ -13,7 +13,7 @@ use std::{
 use std::sync::Mutex;
 
 /// A TCP proxy. While it is out, connections end as soon as they are made.
-pub(super) struct Cable {
+pub(crate) struct Cable {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -30,7 +30,7 @@ struct Shared {
 
 impl Cable {
     /// A cable to `server`, a host and port.
-    pub(super) fn to(server: &str) -> Self {
+    pub(crate) fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -52,7 +52,7 @@ impl Cable {
     }
 
     /// The same database URL through this cable.
-    pub(super) fn url(url: &str) -> (Self, String) {
+    pub(crate) fn url(url: &str) -> (Self, String) {
         let (user, rest) = url.rsplit_once('@').expect("a URL with a user");
         let (server, database) = rest.split_once('/').expect("a URL with a database");
         let cable = Self::to(server);
@@ -60,17 +60,17 @@ impl Cable {
         (cable, url)
     }
 
-    pub(super) fn pull_out(&self) {
+    pub(crate) fn pull_out(&self) {
         self.shared.is_out.store(true, Ordering::SeqCst);
         self.cut();
     }
 
-    pub(super) fn put_back(&self) {
+    pub(crate) fn put_back(&self) {
         self.shared.is_out.store(false, Ordering::SeqCst);
     }
 
     /// Ends every connection; new ones can be made at once.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for socket in self.shared.sockets.lock().unwrap().drain(..) {
             // An error means that it has ended already.
             drop(socket.shutdown(Shutdown::Both));
