@@ -2,6 +2,8 @@
 //!
 //! It is a library so that tests and benches start the daemon in their own process; the program
 //! is `main.rs`. [`pipeline`] is the place to begin: the whole way of an event in one file.
+//!
+//! A build for the fuzz targets (`cfg(fuzzing)`) has the module `fuzzing` beside all this.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -23,6 +25,9 @@ mod service_manager;
 mod telemetry;
 
 mod tls;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use credentials::{Credentials, CredentialsError, CredentialsErrors, read as read_credentials};
 pub use finished::FinishedCount;

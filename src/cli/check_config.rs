@@ -8,6 +8,9 @@ mod obstacles;
 
 mod shown;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::{
     io::{self, Write},
     path::Path,

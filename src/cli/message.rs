@@ -16,6 +16,9 @@ mod json_file;
 
 mod show;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};

@@ -44,6 +44,8 @@
 //! share rows (`row.rs`). With everything, encoding, hand-over, answers and marks too, 256
 //! clients cost 6.5 us of CPU for each request of one event, and 37 to 44 us for one of 100 events
 //! (6 KB), a third of it encoding (`cargo bench --bench journal`, on a busy machine).
+//!
+//! A build for the fuzz targets (`cfg(fuzzing)`) has the module `fuzzing` beside all this.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -74,6 +76,9 @@ mod metrics;
 
 #[cfg(test)]
 mod power_cut;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use config::{Durability, JournalConfig};
 pub use error::{AppendError, OpenError, ReadError, StoreError};

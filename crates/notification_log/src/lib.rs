@@ -23,6 +23,8 @@
 //! To read a line back, go through it from left to right: a backslash and what follows it is the
 //! character that the table says; any other comma ends a column; everything else is itself.
 //! [`parse_line`] does that.
+//!
+//! A build for the fuzz targets (`cfg(fuzzing)`) has the module `fuzzing` beside all this.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -40,6 +42,9 @@ mod notification_log;
 mod metrics;
 
 mod error;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use config::{FileMode, LogConfig, LogConfigError, LogFormat, LogLevel};
 pub use error::NotificationLogError;

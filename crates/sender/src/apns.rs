@@ -11,6 +11,9 @@ mod request;
 
 mod answer;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::HeaderValue;

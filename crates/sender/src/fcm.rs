@@ -13,6 +13,9 @@ mod access_token;
 
 mod answer;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use http::HeaderValue;

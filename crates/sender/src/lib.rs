@@ -9,6 +9,8 @@
 //! that was not. Only this crate names APNs and FCM; [`Provider`] is the line between what they
 //! share (connections, batching, retries, time-outs) and what they do not (requests, answers,
 //! credentials).
+//!
+//! A build for the fuzz targets (`cfg(fuzzing)`) has the module `fuzzing` beside all this.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -46,6 +48,9 @@ mod prune_guard;
 mod retry_after;
 
 mod metrics;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use breaker::BreakerSettings;
 pub use config::{MessengerConfig, SenderConfig};

@@ -15,6 +15,13 @@ mod member;
 
 mod noticed;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing {
+    //! What the fuzz targets reach of this module's inside.
+
+    pub(crate) use super::frame_watch::goaway;
+}
+
 use std::{future, panic::resume_unwind, sync::Arc, task::Context, time::Duration};
 
 use bytes::Bytes;

@@ -97,6 +97,12 @@ impl Budget {
             limits,
         })
     }
+
+    /// For the fuzz targets.
+    #[cfg(fuzzing)]
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
 }
 
 /// One body's part of the budget; given back on drop.

@@ -8,6 +8,8 @@
 //! Reading order: [`Server`] accepts, [`Tls`] secures, `router` chooses, [`Access`] asks who it
 //! is, `body` reads, [`pushkin`] decodes,
 //! [`Intake`] enqueues, `answer` writes.
+//!
+//! A build for the fuzz targets (`cfg(fuzzing)`) has the module `fuzzing` beside all this.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -33,6 +35,9 @@ mod answer;
 mod metrics;
 
 mod error;
+
+#[cfg(fuzzing)]
+pub mod fuzzing;
 
 pub use access::{
     Access, Found, KeyLookUp, LookUpFailed, NewKey, SecretError, SecretHash, StoredKey, check_key,

@@ -108,6 +108,12 @@ impl Router {
         self.doors.tls.as_ref()
     }
 
+    /// For the fuzz targets: bytes of all bodies now.
+    #[cfg(fuzzing)]
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.budget.used()
+    }
+
     /// Answers one request. `stopping` is true once the server is shutting down.
     pub(crate) async fn handle(&self, request: Request<Incoming>, stopping: bool) -> Handled {
         let mut request = request.map(RequestBody::new);

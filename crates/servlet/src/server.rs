@@ -16,6 +16,9 @@ mod framing;
 
 mod farewell;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::{
     io::{self, Write},
     net::SocketAddr,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use model::{Clock, UnixMs};
 use serde::Deserialize;
 use tracing::{info, warn};
@@ -53,7 +53,7 @@ struct Refused {
 
 /// Why there is no new token.
 #[derive(Debug, thiserror::Error)]
-enum FetchError {
+pub(super) enum FetchError {
     #[error("failed to sign the token request")]
     Sign,
     #[error("failed to reach the token endpoint")]
@@ -135,21 +135,28 @@ impl TokenClient {
             .await
             .map_err(|error| FetchError::Exchange(error.without_url()))?;
         let status = response.status();
-        let body = bounded_body(response).await?;
-        if !status.is_success() {
-            let error = serde_json::from_slice::<Refused>(&body)
-                .map(|refused| refused.error.chars().take(64).collect())
-                .unwrap_or_default();
-            let status = status.as_u16();
-            return Err(FetchError::Refused { status, error });
-        }
-        let granted: Granted = serde_json::from_slice(&body).map_err(|_| FetchError::Form)?;
-        let mut header = HeaderValue::try_from(format!("Bearer {}", granted.access_token))
-            .map_err(|_| FetchError::Form)?;
-        // As for APNs: h2 indexes no `authorization` anyway, and no Debug output shows this one.
-        header.set_sensitive(true);
-        Ok((header, Duration::from_secs(granted.expires_in)))
+        granted(status, &bounded_body(response).await?)
     }
+}
+
+/// The `authorization` header that an answer of the token endpoint makes, and how long it lives.
+pub(super) fn granted(
+    status: StatusCode,
+    body: &[u8],
+) -> Result<(HeaderValue, Duration), FetchError> {
+    if !status.is_success() {
+        let error = serde_json::from_slice::<Refused>(body)
+            .map(|refused| refused.error.chars().take(64).collect())
+            .unwrap_or_default();
+        let status = status.as_u16();
+        return Err(FetchError::Refused { status, error });
+    }
+    let granted: Granted = serde_json::from_slice(body).map_err(|_| FetchError::Form)?;
+    let mut header = HeaderValue::try_from(format!("Bearer {}", granted.access_token))
+        .map_err(|_| FetchError::Form)?;
+    // As for APNs: h2 indexes no `authorization` anyway, and no Debug output shows this one.
+    header.set_sensitive(true);
+    Ok((header, Duration::from_secs(granted.expires_in)))
 }
 
 /// A server's own trouble is no refusal.

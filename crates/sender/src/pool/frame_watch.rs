@@ -148,6 +148,15 @@ impl Follower {
     }
 }
 
+/// For the fuzz targets: the GOAWAY in bytes that come in these pieces.
+#[cfg(fuzzing)]
+pub(crate) fn goaway<'b>(pieces: impl Iterator<Item = &'b [u8]>) -> Option<Arc<GoAway>> {
+    let heard = Heard::new(Arc::default());
+    let mut follower = Follower::default();
+    pieces.for_each(|piece| follower.follow(piece, &heard));
+    heard.goaway()
+}
+
 /// A byte stream that is listened to on its read side.
 pub(crate) struct FrameWatch<IO> {
     io: IO,
