@@ -77,6 +77,8 @@ fn served(sent: &[u8], piece: usize) -> (Vec<Answer>, usize) {
         readiness: Arc::new(|| Err("the database does not answer".to_owned())),
         metrics_text: Arc::new(|| "# EOF\n".to_owned()),
         metrics: METRICS.clone(),
+        access: None,
+        tls: None,
     };
     let config = ServerConfig {
         max_body_bytes: std::num::NonZeroUsize::new(64 << 10).expect("not zero"),

@@ -1,6 +1,7 @@
 //! What the journal reads back. Input: the stored form of a request; also taken as a row.
 //!
-//! * Damaged bytes are refused, and take memory in proportion to their number.
+//! * Damaged bytes are refused, and take memory in proportion to their number; only the names of
+//!   pairs, stored once for events in a row, are there again for each of these.
 //! * What is read and written again is the same: nothing gets lost on the way through the disk.
 
 use model::Request;
@@ -11,7 +12,8 @@ const GROWTH: usize = 64;
 /// Checks one input.
 pub fn check(bytes: &[u8]) {
     if let Ok(request) = Request::from_bytes(bytes) {
-        assert!(request.bytes() <= 1_024 + GROWTH * bytes.len());
+        let names = bytes.len() * request.items.len();
+        assert!(request.bytes() <= 1_024 + GROWTH * bytes.len() + names);
         let stored = request.to_bytes();
         assert!(
             stored.len() <= request.bytes(),

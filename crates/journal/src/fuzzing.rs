@@ -13,10 +13,9 @@ pub fn requests(row: &[u8]) -> Option<Vec<(RequestId, &[u8])>> {
 /// A row of these requests; `None` where there is none.
 #[must_use]
 pub fn row(requests: &[(RequestId, &[u8])]) -> Option<Vec<u8>> {
-    let ((id, first), others) = requests.split_first()?;
-    let mut row = Row::new(*id, first);
-    for (id, request) in others {
+    let mut row = Row::default();
+    for (id, request) in requests {
         row.push(*id, request);
     }
-    Some(row.bytes().to_vec())
+    (!requests.is_empty()).then(|| row.bytes().to_vec())
 }

@@ -124,7 +124,7 @@ on_each_database! {
             ("no colon", encoded(b"KEYsecret")),
             ("not UTF-8", encoded(b"KEY:secret\xff")),
             ("a NUL, which PostgreSQL has not", encoded(b"KEY\0:secret")),
-            ("a key beyond all measure", basic(&"K".repeat(20_000), "secret")),
+            ("a key as long as a head may be", basic(&"K".repeat(11_000), "secret")),
             ("an injection", basic("' OR '1'='1", "secret")),
             ("two headers", format!("{good}{good}")),
         ];

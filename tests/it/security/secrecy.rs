@@ -1,6 +1,6 @@
 //! What a client proves itself with is in no log, at no level.
 
-use std::fs;
+use std::{fs, io::Write};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustix::process::Signal;
@@ -71,7 +71,7 @@ fn no_key_no_secret_and_no_private_key_is_in_the_log_at_its_lowest_level() {
             client.post(EVENTS, &basic("new", secret), b"{}").status,
             503
         );
-        drop(tcp(daemon.address));
+        tcp(daemon.address).write_all(b"no TLS").unwrap();
         daemon.signal(Signal::HUP);
         for told in [
             "API keys cannot be looked up",
