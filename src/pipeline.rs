@@ -298,7 +298,7 @@ impl Pipeline {
     }
 
     /// Stops accepting and drains the stages in the order of the path, within `limit` for all of
-    /// them; [`StopPlan`] says what each may take of it. False when work is lost, which is logged
+    /// them; `stop_plan` says what each may take of it. False when work is lost, which is logged
     /// and counted: with a journal nothing is, what could not be sent in time is there.
     #[must_use]
     pub fn stop(self, limit: Duration) -> bool {
