@@ -61,10 +61,12 @@ impl Committer {
         loop {
             let (interval, crowd) = (self.interval, self.crowd);
             let marks_from = self.trouble.as_ref().map(|trouble| trouble.retry_at);
-            let gather_until = |requests: usize, since: Instant| {
-                // A request is in company if another is here, or was a moment ago.
+            let gather_until = |requests: usize| {
+                // A request is in company if another is here, or was a moment ago. The interval
+                // begins now: whoever came during the last commit is the beginning of a crowd,
+                // and a commit costs much the same for ten requests and for fifty.
                 let lately = crowd.is_some_and(|crowd| crowd.elapsed() < interval);
-                (requests > 1 || lately).then(|| since + interval)
+                (requests > 1 || lately).then(|| Instant::now() + interval)
             };
             let Some(batch) = shared.inbox.next(gather_until, marks_from) else {
                 break;

@@ -50,8 +50,6 @@ struct Waiting {
     appends: Vec<Append>,
     rows: Rows,
     append_bytes: usize,
-    /// When the first of `appends` came.
-    since: Option<Instant>,
     marks: Marks,
     /// Disk space of everything stored or waiting. Doors add to it, the commit thread takes
     /// from it.
@@ -87,7 +85,6 @@ impl Inbox {
         waiting.charged += charge;
         let enough_before = waiting.append_bytes >= GATHERED_BYTES;
         waiting.append_bytes += stored.len();
-        waiting.since.get_or_insert_with(Instant::now);
         waiting.rows.push(append.request.id, stored);
         waiting.appends.push(append);
         let enough = !enough_before && waiting.append_bytes >= GATHERED_BYTES;
@@ -110,12 +107,12 @@ impl Inbox {
         }
     }
 
-    /// The commit thread's next turn; `None` when it is to end. `crowd_until` tells from when
-    /// the first request came until when others may join it, or that it is alone. Marks alone
+    /// The commit thread's next turn; `None` when it is to end. `crowd_until` tells from how many
+    /// requests there are until when others may join them, or that it is alone. Marks alone
     /// wait until `marks_from`, where a write has failed and is tried anew only then.
     pub(crate) fn next(
         &self,
-        crowd_until: impl FnOnce(usize, Instant) -> Option<Instant>,
+        crowd_until: impl FnOnce(usize) -> Option<Instant>,
         marks_from: Option<Instant>,
     ) -> Option<Batch> {
         let mut waiting = self.waiting.lock();
@@ -135,14 +132,15 @@ impl Inbox {
             }
             waiting.asleep = false;
         }
-        let since = waiting.since;
-        if let Some(until) = since.and_then(|since| crowd_until(waiting.appends.len(), since)) {
+        let requests = waiting.appends.len();
+        if requests > 0
+            && let Some(until) = crowd_until(requests)
+        {
             let gathering =
                 |waiting: &mut Waiting| waiting.append_bytes < GATHERED_BYTES && !waiting.stopped;
             self.bell.wait_while_until(&mut waiting, gathering, until);
         }
         waiting.append_bytes = 0;
-        waiting.since = None;
         let rows = waiting.rows.take();
         Some(Batch {
             appends: mem::take(&mut waiting.appends),

@@ -75,7 +75,7 @@ pub(crate) fn a_service_that_could_not_be_reached_is_tried_at_once(service: Serv
     rig.go_offline();
     rig.send(5);
     rig.eventually(|| rig.breaker_state() == 2);
-    rig.endpoint().set_online(true);
+    rig.go_online();
     rig.replace_credential();
     for report in rig.reports(5) {
         assert_eq!(report.outcome, Outcome::Delivered);

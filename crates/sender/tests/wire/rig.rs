@@ -362,13 +362,22 @@ impl Rig {
 
     /// Takes the service down, and waits until it refuses connections.
     pub(crate) fn go_offline(&self) {
+        self.endpoint().set_online(false);
+        self.eventually(|| !self.takes_connections());
+    }
+
+    /// Takes the service up again, and waits until it takes connections.
+    pub(crate) fn go_online(&self) {
+        self.endpoint().set_online(true);
+        self.eventually(|| self.takes_connections());
+    }
+
+    fn takes_connections(&self) -> bool {
         let url = match self.service {
             Service::Apns => self.simulator.apns_url(),
             _ => self.simulator.fcm_url(),
         };
-        let address = url.strip_prefix("https://").unwrap();
-        self.endpoint().set_online(false);
-        self.eventually(|| std::net::TcpStream::connect(address).is_err());
+        std::net::TcpStream::connect(url.strip_prefix("https://").unwrap()).is_ok()
     }
 
     /// Hands the sender the usual credential as a new one.
