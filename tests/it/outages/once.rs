@@ -1,9 +1,10 @@
 //! What a request did to its users is done once, and its notifications' lives begin once, however
 //! often it is processed: because it was parked, or because it came back after a restart.
 
-use model::{LoginId, UnixMs};
+use model::{LoginId, MessageId, UnixMs};
 use onegin::pipeline::Hooks;
 use serde_json::{Value, json};
+use storage::Storage;
 
 use super::{HOUR_MS, TestClock, be_impatient, body_of, direct, log_phones_in};
 use crate::{
@@ -49,29 +50,25 @@ fn start(database: Database, again: Again, clock: Option<&TestClock>) -> TestApp
     app
 }
 
-/// Posts an event that is processed, and whose notification waits.
-fn post_waiting(app: &mut TestApp, again: Again, event: Value) {
-    let waiting = |app: &TestApp| match again {
-        Again::Parked => app.metric("onegin_parked_items"),
-        Again::Restarted => app
-            .client()
-            .get("/get_gcm_sender_queue")
-            .body
-            .parse()
-            .unwrap(),
-    };
-    let before = waiting(app);
+/// Posts an event and sees what it did to its user. That is stored in the transaction that also
+/// decides about its notifications.
+fn post(app: &mut TestApp, event: Value, is_stored: impl Fn(&Storage) -> bool) {
     app.post_events(&[event]);
-    app.eventually("it waits", || waiting(app) == before + 1);
+    app.eventually("its effect is stored", || is_stored(app.pipeline.storage()));
 }
 
-/// Posts an event of which nothing waits, and sees it finished.
-fn post_passing(app: &mut TestApp, event: Value) {
-    let finished = app.pipeline.finished().count();
-    app.post_events(&[event]);
-    app.eventually("it is finished", || {
-        app.pipeline.finished().count() == finished + 1
-    });
+fn speaks(user: i64, language: i16) -> impl Fn(&Storage) -> bool {
+    move |storage| {
+        let login = storage.login(LoginId(user)).unwrap();
+        login.is_some_and(|login| login.language == Some(language))
+    }
+}
+
+fn has_turned_off(user: i64, messages: Vec<MessageId>) -> impl Fn(&Storage) -> bool {
+    move |storage| {
+        let blacklist = storage.blacklist(LoginId(user)).unwrap();
+        blacklist.is_some_and(|blacklist| blacklist.messages == messages)
+    }
 }
 
 /// Lets the push service come back, after a restart if that is what is to happen.
@@ -97,13 +94,16 @@ fn effects_are_applied_once(database: Database, again: Again) {
 
     // A login with its welcome; later the user wants no more of those, and no answer to that, and
     // speaks German.
-    post_waiting(&mut app, again, login(2, 1, "tok2", 1));
-    post_passing(&mut app, turn_off(2, &[welcome.0, bye.0]));
-    post_passing(&mut app, login(2, 1, "tok2", 2));
+    post(&mut app, login(2, 1, "tok2", 1), speaks(2, 1));
+    let off = turn_off(2, &[welcome.0, bye.0]);
+    post(&mut app, off, has_turned_off(2, vec![welcome, bye]));
+    post(&mut app, login(2, 1, "tok2", 2), speaks(2, 2));
     // An opt-out with its answer; later the user wants the message back, and no answers.
-    post_waiting(&mut app, again, login(3, 1, "tok3", 1));
-    post_waiting(&mut app, again, turn_off(3, &[hello.0]));
-    post_passing(&mut app, turn_off(3, &[bye.0]));
+    post(&mut app, login(3, 1, "tok3", 1), speaks(3, 1));
+    let off = turn_off(3, &[hello.0]);
+    post(&mut app, off, has_turned_off(3, vec![hello]));
+    let off = turn_off(3, &[bye.0]);
+    post(&mut app, off, has_turned_off(3, vec![bye]));
 
     let mut app = go_on(app, again, None);
     let storage = app.pipeline.storage();

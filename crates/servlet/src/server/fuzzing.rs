@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Connection, Limits, OpenRequests, Phase, Shared};
+use super::{Limits, OpenRequests, Phase, Shared, connection::Connection};
 use crate::{Doors, PathsConfig, ServerConfig, ServerError, router::Router};
 
 /// What is left when a connection has been served.
