@@ -41,9 +41,7 @@
 //! fjall's commits are cheaper, but its file never gets small, its compaction pauses commits
 //! (p99 of 425 ms for 5 MB), and a known fault hangs writes after some kills
 //! (<https://github.com/fjall-rs/fjall/issues/257>). redb's cost is per row: requests of one commit
-//! share rows (`row.rs`). With everything, encoding, hand-over, answers and marks too, 256
-//! clients cost 6.5 us of CPU for each request of one event, and 37 to 44 us for one of 100 events
-//! (6 KB), a third of it encoding (`cargo bench --bench journal`, on a busy machine).
+//! share rows (`row.rs`). What all of it adds to a POST is in docs/PERFORMANCE.md.
 //!
 //! A build for the fuzz targets (`cfg(fuzzing)`) has the module `fuzzing` beside all this.
 #![forbid(unsafe_code)]
