@@ -8,21 +8,15 @@ use std::{
     },
 };
 
-use journal::{FileJournal, Finisher, Journal};
+use journal::{FileJournal, Finisher};
 use model::{Receipt, Request};
 
-use crate::rig::{eventually, open, request, soon};
+use crate::rig::{append_all, eventually, open, request, soon};
 
 async fn journal_with(count: i64, folder: &std::path::Path) -> (Arc<FileJournal>, Vec<Request>) {
     let (journal, _) = open(folder);
     let requests: Vec<_> = (0..count).map(|number| request(0, number, 10)).collect();
-    let answers: Vec<_> = requests
-        .iter()
-        .map(|request| journal.append(request))
-        .collect();
-    for answer in answers {
-        answer.await.unwrap();
-    }
+    append_all(&journal, &requests).await;
     (Arc::new(journal), requests)
 }
 

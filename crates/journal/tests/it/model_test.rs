@@ -4,7 +4,7 @@ use journal::Journal;
 use model::{Request, RequestId};
 use proptest::prelude::*;
 
-use crate::rig::{eventually, open, request};
+use crate::rig::{append_all, eventually, open, request};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -42,13 +42,7 @@ async fn follow(steps: Vec<Step>) {
         match step {
             Step::Append(count, length) => {
                 let requests: Vec<_> = (0..count).map(|_| request(0, 0, length)).collect();
-                let answers: Vec<_> = requests
-                    .iter()
-                    .map(|request| journal.append(request))
-                    .collect();
-                for answer in answers {
-                    answer.await.unwrap();
-                }
+                append_all(&journal, &requests).await;
                 list.extend(requests);
             }
             Step::Finish(part, seed) => {

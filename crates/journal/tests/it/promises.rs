@@ -10,7 +10,7 @@ use std::{
 use journal::{AppendError, FileJournal, Journal, JournalConfig, Metrics, NoJournal};
 use model::RequestId;
 
-use crate::rig::{all, config, eventually, limited, open, request, soon};
+use crate::rig::{all, append_all, config, eventually, limited, open, request, soon};
 
 /// Disk space of the folder.
 fn disk_bytes(folder: &Path) -> u64 {
@@ -25,13 +25,7 @@ async fn unfinished_requests_come_back_in_the_order_of_acceptance() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(folder.path());
     let requests: Vec<_> = (0..200).map(|number| request(0, number, 300)).collect();
-    let answers: Vec<_> = requests
-        .iter()
-        .map(|request| journal.append(request))
-        .collect();
-    for answer in answers {
-        answer.await.unwrap();
-    }
+    append_all(&journal, &requests).await;
     let (finished, open_still): (Vec<_>, Vec<_>) = requests
         .into_iter()
         .partition(|request| request.id.0.as_bytes()[15] % 3 == 0);
@@ -56,13 +50,7 @@ async fn an_unfinished_request_is_read_back_by_its_id() {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _) = open(folder.path());
     let requests = [request(0, 1, 10), request(0, 2, 100_000), request(0, 3, 10)];
-    let answers: Vec<_> = requests
-        .iter()
-        .map(|request| journal.append(request))
-        .collect();
-    for answer in answers {
-        answer.await.unwrap();
-    }
+    append_all(&journal, &requests).await;
     for request in &requests {
         assert_eq!(journal.read(request.id).unwrap().as_ref(), Some(request));
     }
@@ -120,13 +108,7 @@ async fn requests_that_come_and_go_do_not_make_the_file_grow() {
     let mut used = Vec::new();
     for _ in 0..100 {
         let requests: Vec<_> = (0..1_000).map(|number| request(0, number, 100)).collect();
-        let answers: Vec<_> = requests
-            .iter()
-            .map(|request| journal.append(request))
-            .collect();
-        for answer in answers {
-            answer.await.unwrap();
-        }
+        append_all(&journal, &requests).await;
         let ids: Vec<_> = requests.iter().map(|request| request.id).collect();
         journal.finished(&ids);
         used.push(disk_bytes(folder.path()));
@@ -143,13 +125,7 @@ async fn concurrent_appends_share_a_commit() {
     let metrics = Metrics::default();
     let (journal, _) = FileJournal::open(&config(folder.path()), metrics.clone()).unwrap();
     let requests: Vec<_> = (0..1_000).map(|number| request(0, number, 100)).collect();
-    let answers: Vec<_> = requests
-        .iter()
-        .map(|request| journal.append(request))
-        .collect();
-    for answer in answers {
-        answer.await.unwrap();
-    }
+    append_all(&journal, &requests).await;
     let commits = metrics.commits.get();
     assert!(commits < 100, "{commits} commits for 1000 requests");
 }

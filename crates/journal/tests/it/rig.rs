@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use journal::{FileJournal, JournalConfig, Metrics, Unfinished};
+use journal::{FileJournal, Journal, JournalConfig, Metrics, Unfinished};
 use model::{AppId, DirectNotification, Event, Item, Lane, LoginId, Request, RequestId, UnixMs};
 
 /// The configuration of a journal in `folder`.
@@ -36,6 +36,17 @@ pub(crate) fn all(unfinished: Unfinished) -> Vec<Request> {
     let requests: Vec<_> = unfinished.flat_map(|batch| batch.unwrap()).collect();
     assert_eq!(requests.len(), announced);
     requests
+}
+
+/// Appends requests, all of them at once; each must be kept.
+pub(crate) async fn append_all(journal: &FileJournal, requests: &[Request]) {
+    let answers: Vec<_> = requests
+        .iter()
+        .map(|request| journal.append(request))
+        .collect();
+    for answer in answers {
+        answer.await.unwrap();
+    }
 }
 
 /// A request that knows its writer and its number, of about `length` bytes.
