@@ -97,38 +97,26 @@ impl StorageError {
     /// the database is away, or busy.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        match self {
-            Self::Connect(_) | Self::Pool(_) | Self::SetUp(_) | Self::Contended => true,
-            Self::SchemaVersion(cause)
-            | Self::LoadCatalogue(cause)
-            | Self::Fold(cause)
-            | Self::RecordLastSent(cause)
-            | Self::Ping(cause)
-            | Self::Message(cause)
-            | Self::Login(cause)
-            | Self::ApiKey(cause) => is_temporary(cause),
-            Self::Url(_)
-            | Self::CreateFile { .. }
-            | Self::SchemaOld
-            | Self::SchemaNewer { .. }
-            | Self::Upgrade(_)
-            | Self::CatalogueTooLarge
-            | Self::Watch(_)
-            | Self::UnknownMessage { .. }
-            | Self::Refused(_) => false,
-        }
+        let had_no_turn = matches!(
+            self,
+            Self::Connect(_) | Self::Pool(_) | Self::SetUp(_) | Self::Contended
+        );
+        had_no_turn || self.answer().is_some_and(is_temporary)
     }
-}
 
-impl StorageError {
     /// Whether the database says that it cannot, and not that it will not: no connection, one that
     /// broke, a full or failing disk, a read-only server, a SQLite file that somebody else holds.
     /// The same call must be made again, however often. [`crate::Storage::is_away`] asks the
     /// database where its answer leaves it open.
     #[must_use]
     pub fn is_outage(&self) -> bool {
+        let has_no_connection = matches!(self, Self::Connect(_) | Self::Pool(_) | Self::SetUp(_));
+        has_no_connection || self.answer().is_some_and(is_outage)
+    }
+
+    /// What the database answered to a statement.
+    fn answer(&self) -> Option<&diesel::result::Error> {
         match self {
-            Self::Connect(_) | Self::Pool(_) | Self::SetUp(_) => true,
             Self::SchemaVersion(cause)
             | Self::LoadCatalogue(cause)
             | Self::Fold(cause)
@@ -136,8 +124,11 @@ impl StorageError {
             | Self::Ping(cause)
             | Self::Message(cause)
             | Self::Login(cause)
-            | Self::ApiKey(cause) => is_outage(cause),
-            Self::Url(_)
+            | Self::ApiKey(cause) => Some(cause),
+            Self::Connect(_)
+            | Self::Pool(_)
+            | Self::SetUp(_)
+            | Self::Url(_)
             | Self::CreateFile { .. }
             | Self::SchemaOld
             | Self::SchemaNewer { .. }
@@ -146,7 +137,7 @@ impl StorageError {
             | Self::Watch(_)
             | Self::Contended
             | Self::UnknownMessage { .. }
-            | Self::Refused(_) => false,
+            | Self::Refused(_) => None,
         }
     }
 }
