@@ -21,7 +21,7 @@ fn probes_after(wait: Duration) -> Setup {
     setup
 }
 
-fn never_probes() -> Setup {
+pub(crate) fn never_probes() -> Setup {
     probes_after(Duration::from_secs(3600))
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use model::Outcome;
-use sender::BackOff;
 use simulator::Service;
 
-use crate::rig::{Kind, LIMIT, Setup};
+use crate::{
+    breaker::never_probes,
+    rig::{Kind, LIMIT, Setup},
+};
 
 pub(crate) fn in_flight_requests_end_on_the_old_connections_and_the_next_go_on_new_ones(
     service: Service,
@@ -34,13 +36,7 @@ pub(crate) fn in_flight_requests_end_on_the_old_connections_and_the_next_go_on_n
 }
 
 pub(crate) fn what_a_refused_credential_held_back_goes_out_at_once(service: Service) {
-    let mut setup = Setup::default();
-    let never = Duration::from_secs(3600);
-    setup.settings.breaker.wait = BackOff {
-        base: never,
-        cap: never,
-    };
-    let mut rig = setup.start(service);
+    let mut rig = never_probes().start(service);
     rig.refuse(Kind::Misconfigured, |rule| rule);
     rig.send(1);
     assert_eq!(rig.report().outcome, Outcome::CredentialRefused);
@@ -65,13 +61,7 @@ pub(crate) fn what_a_refused_credential_held_back_goes_out_at_once(service: Serv
 }
 
 pub(crate) fn a_service_that_could_not_be_reached_is_tried_at_once(service: Service) {
-    let mut setup = Setup::default();
-    let never = Duration::from_secs(3600);
-    setup.settings.breaker.wait = BackOff {
-        base: never,
-        cap: never,
-    };
-    let mut rig = setup.start(service);
+    let mut rig = never_probes().start(service);
     rig.go_offline();
     rig.send(5);
     rig.eventually(|| rig.breaker_state() == 2);
